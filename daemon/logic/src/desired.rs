@@ -1,0 +1,105 @@
+//! What should be: the compose files, in the few words that decisions need.
+
+use devd_proto::ServiceName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a project's files ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Services to keep, by name. A suite's own service is not among them.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Tests, by the service whose they are.
+    pub suites: BTreeMap<ServiceName, Suite>,
+    /// Networks to create, by engine name.
+    pub networks: BTreeSet<String>,
+    /// Volumes to create, by engine name.
+    pub volumes: BTreeSet<String>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// A digest of all that makes its container; another one means another container.
+    pub definition: String,
+    /// The reference of its image.
+    pub image: String,
+    /// The image is built here; else it is pulled.
+    pub build: bool,
+    /// When to pull.
+    pub pull: Pull,
+    /// What must be so before it starts.
+    pub needs: Vec<Need>,
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// When it is not there.
+    #[default]
+    Missing,
+    /// Not even then.
+    Never,
+}
+
+/// Something that must be so before a service starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The other service.
+    pub service: ServiceName,
+    /// What it must have reached.
+    pub condition: Condition,
+    /// Without it the service starts all the same.
+    pub required: bool,
+}
+
+/// What a needed service must have reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It runs.
+    Started,
+    /// Its health check passes.
+    Healthy,
+    /// It ended with exit code 0.
+    Completed,
+}
+
+impl Condition {
+    /// The word users see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Healthy => "healthy",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+/// The tests of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suite {
+    /// Changes rerun them.
+    pub on_change: bool,
+}
+
+impl Desired {
+    /// Some services with all that they need, directly or not.
+    pub(crate) fn closure(&self, from: &BTreeSet<ServiceName>) -> BTreeSet<ServiceName> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&ServiceName> = from.iter().collect();
+        while let Some(name) = open.pop() {
+            let Some(service) = self.services.get(name) else { continue };
+            if found.insert(name.clone()) {
+                open.extend(service.needs.iter().map(|need| &need.service));
+            }
+        }
+        found
+    }
+
+    /// Whether somebody waits for this service to end.
+    pub(crate) fn is_one_shot(&self, name: &ServiceName) -> bool {
+        self.services
+            .values()
+            .flat_map(|service| &service.needs)
+            .any(|need| need.service == *name && need.condition == Condition::Completed)
+    }
+}

@@ -1,0 +1,98 @@
+//! Taking a project down: the same level-triggered plan, with nothing as the goal.
+
+use crate::plan::Plan;
+use crate::{Condition, Hold, Moment, Observed, Op, State, Subject};
+use devd_proto::ServiceName;
+
+/// The user is done with the project.
+#[derive(Clone, Debug)]
+pub(crate) struct Down {
+    /// Its volumes go too.
+    pub(crate) volumes: bool,
+    /// [`crate::Effect::Gone`] was said.
+    pub(crate) said: bool,
+}
+
+/// A network can be in use by somebody else's container: that is said, not fought.
+const ATTEMPTS: u32 = 3;
+
+impl State {
+    /// Plans the removal of everything: services in the reverse order of their needs, then networks, then volumes.
+    pub(crate) fn plan_down(&self, now: Moment, seen: &Observed, down: &Down, plan: &mut Plan) {
+        let mut left = !self.flying.is_empty();
+        for suite in self.suites.values() {
+            if let Some(running) = &suite.running {
+                left = true;
+                if !running.cancelling {
+                    plan.cancels.push(running.id.clone());
+                }
+            }
+        }
+        for run in seen.environments.iter().filter(|run| !self.is_live(run)) {
+            left |= self.remove(now, Op::RemoveEnvironment(run.clone()), plan);
+        }
+        let mut containers = false;
+        for container in &seen.containers {
+            containers = true;
+            if let Some(dependent) = self.standing_dependent(seen, &container.service) {
+                let hold = Hold::Needs { service: dependent, condition: "removed" };
+                plan.holds.insert(container.service.clone(), hold);
+                left = true;
+                continue;
+            }
+            left |= self.remove(now, Op::Remove(container.service.clone(), container.id.clone()), plan);
+        }
+        if !containers && !left {
+            for network in &seen.networks {
+                left |= self.remove(now, Op::RemoveNetwork(network.clone()), plan);
+            }
+        }
+        if !containers && !left && down.volumes {
+            for volume in &seen.volumes {
+                left |= self.remove(now, Op::RemoveVolume(volume.clone()), plan);
+            }
+        }
+        plan.gone = !left && !down.said;
+    }
+
+    /// Plans one removal. Whether there is any use in waiting for it.
+    fn remove(&self, now: Moment, op: Op, plan: &mut Plan) -> bool {
+        let subject = op.subject();
+        if self.busy(&subject).is_some() {
+            return true;
+        }
+        match self.failures.get(&subject) {
+            Some(failure) if failure.attempts >= ATTEMPTS => return false,
+            Some(failure) if failure.holds(now) => plan.wake_at(failure.until),
+            _ => plan.op(op, "the project goes down"),
+        }
+        true
+    }
+
+    /// A service whose container is still there and that needs this one; members of a circle do not wait for each other.
+    fn standing_dependent(&self, seen: &Observed, name: &ServiceName) -> Option<ServiceName> {
+        self.desired.services.iter().find_map(|(other, service)| {
+            let needs = service
+                .needs
+                .iter()
+                .any(|need| need.service == *name && need.condition != Condition::Completed);
+            let circle = self.desired.closure(&[name.clone()].into()).contains(other);
+            (needs && !circle && seen.main(other).is_some()).then(|| other.clone())
+        })
+    }
+
+    pub(crate) fn down_problems(&mut self) -> Vec<String> {
+        if let Some(down) = &mut self.down {
+            down.said = true;
+        }
+        let problems = self.failures.iter().filter(|(_, failure)| failure.attempts >= ATTEMPTS);
+        problems
+            .map(|(subject, failure)| match subject {
+                Subject::Service(name) => format!("{name}: {}", failure.reason),
+                Subject::Network(name) => format!("network {name}: {}", failure.reason),
+                Subject::Volume(name) => format!("volume {name}: {}", failure.reason),
+                Subject::Environment(run) => format!("test environment {run}: {}", failure.reason),
+            })
+            .collect()
+    }
+}

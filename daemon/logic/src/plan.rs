@@ -1,0 +1,424 @@
+//! From the whole state to what is to be done now, what waits and why, and when to look again.
+
+use crate::observed::{Container, ContainerState, Health, Observed};
+use crate::suite::Due;
+use crate::{Condition, Hold, Moment, Need, Op, Pull, Reaction, Service, State, Subject};
+use devd_proto::{RunId, ServiceName};
+use std::collections::BTreeMap;
+
+/// What one look at the state leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) ops: Vec<(Op, String)>,
+    /// Services to probe, with the start that is meant.
+    pub(crate) probes: Vec<(ServiceName, String)>,
+    /// Suites to run.
+    pub(crate) runs: Vec<ServiceName>,
+    /// Runs to end.
+    pub(crate) cancels: Vec<RunId>,
+    pub(crate) look: bool,
+    pub(crate) gone: bool,
+    pub(crate) holds: BTreeMap<ServiceName, Hold>,
+    pub(crate) suite_holds: BTreeMap<ServiceName, Hold>,
+    /// When time alone changes the plan.
+    pub(crate) wake: Option<Moment>,
+}
+
+impl Plan {
+    pub(crate) fn op(&mut self, op: Op, cause: impl Into<String>) {
+        self.ops.push((op, cause.into()));
+    }
+
+    pub(crate) fn wake_at(&mut self, at: Option<Moment>) {
+        self.wake = match (self.wake, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    fn hold(&mut self, service: &ServiceName, hold: Hold) {
+        self.holds.insert(service.clone(), hold);
+    }
+}
+
+pub(crate) fn plan(state: &State, now: Moment) -> Plan {
+    let mut plan = Plan { look: state.view.wants_look(), ..Plan::default() };
+    if let Some(down) = &state.down {
+        if let Some(seen) = state.view.fresh() {
+            state.plan_down(now, seen, down, &mut plan);
+        }
+        return plan;
+    }
+    match state.view.fresh() {
+        Some(seen) => {
+            state.plan_resources(now, seen, &mut plan);
+            state.plan_leftovers(now, &mut plan);
+            for (name, service) in &state.desired.services {
+                state.plan_service(now, seen, name, service, &mut plan);
+            }
+            state.plan_orphans(now, seen, &mut plan);
+        }
+        None => {
+            for name in state.desired.services.keys().filter(|name| state.wanted(name)) {
+                if state.view.is_unreachable() || state.view.last().is_none() {
+                    plan.hold(name, Hold::Engine);
+                }
+                // What is due is due, also while the view is stale: it must not be forgotten to wake for it.
+                if let Some(burst) = &state.services[name].burst {
+                    plan.wake_at(Some(burst.settles()).filter(|settles| *settles > now));
+                }
+            }
+        }
+    }
+    state.plan_suites(now, &mut plan);
+    plan
+}
+
+impl State {
+    fn plan_resources(&self, now: Moment, seen: &Observed, plan: &mut Plan) {
+        if !self.desired.services.keys().any(|name| self.wanted(name)) {
+            return;
+        }
+        let networks =
+            self.desired.networks.difference(&seen.networks).map(|name| Op::CreateNetwork(name.clone()));
+        let volumes =
+            self.desired.volumes.difference(&seen.volumes).map(|name| Op::CreateVolume(name.clone()));
+        for op in networks.chain(volumes) {
+            self.plan_op(now, op, "not there yet", plan);
+        }
+    }
+
+    fn plan_leftovers(&self, now: Moment, plan: &mut Plan) {
+        for run in self.leftovers.iter().filter(|run| !self.is_live(run)) {
+            self.plan_op(now, Op::RemoveEnvironment(run.clone()), "its run has ended", plan);
+        }
+    }
+
+    /// Containers of services that the files no longer have: compose calls them orphans and leaves them; so does devd,
+    /// except for those it made.
+    fn plan_orphans(&self, now: Moment, seen: &Observed, plan: &mut Plan) {
+        for container in &seen.containers {
+            let known = self.desired.services.contains_key(&container.service);
+            if !known && container.definition.is_some() {
+                let op = Op::Remove(container.service.clone(), container.id.clone());
+                self.plan_op(now, op, "its service is no longer in the files", plan);
+            }
+        }
+    }
+
+    /// Plans an operation unless its subject is busy or has just failed.
+    fn plan_op(&self, now: Moment, op: Op, cause: &str, plan: &mut Plan) {
+        let subject = op.subject();
+        if self.busy(&subject).is_some() || plan.ops.iter().any(|(planned, _)| planned.subject() == subject) {
+            return;
+        }
+        match self.failures.get(&subject) {
+            Some(failure) if failure.holds(now) => plan.wake_at(failure.until),
+            _ => plan.op(op, cause),
+        }
+    }
+
+    fn plan_service(
+        &self,
+        now: Moment,
+        seen: &Observed,
+        name: &ServiceName,
+        service: &Service,
+        plan: &mut Plan,
+    ) {
+        let state = &self.services[name];
+        if let Some(burst) = &state.burst {
+            plan.wake_at(Some(burst.settles()).filter(|settles| *settles > now));
+        }
+        if let Some(op) = self.busy(&Subject::Service(name.clone())) {
+            return plan.hold(name, Hold::Busy(doing(op)));
+        }
+        let container = seen.main(name);
+        if !self.wanted(name) {
+            if let Some(container) = container
+                && is_up(container.state)
+                && (state.stopped || container.definition.is_some())
+            {
+                plan.op(Op::Stop(name.clone(), container.id.clone()), "it is meant to be stopped");
+            }
+            return;
+        }
+        if let Some(surplus) = seen.of(name).find(|other| container.is_some_and(|main| main.id != other.id)) {
+            return plan.op(Op::Remove(name.clone(), surplus.id.clone()), "there is more than one");
+        }
+        if let Some(failure) = self.failures.get(&Subject::Service(name.clone()))
+            && failure.holds(now)
+        {
+            plan.wake_at(failure.until);
+            return plan.hold(name, Hold::Failed { reason: failure.reason.clone(), until: failure.until });
+        }
+        let reaction = state.reaction(now);
+        if let Some((path, until)) = state.rounds.hold(now)
+            && reaction != Reaction::None
+            && state.asked == Reaction::None
+        {
+            plan.wake_at(Some(until));
+            return plan.hold(name, Hold::Loop { path: path.to_owned(), until });
+        }
+        let Some(image) = self.plan_image(seen, name, service, reaction, plan) else { return };
+        let missing = self
+            .desired
+            .networks
+            .difference(&seen.networks)
+            .chain(self.desired.volumes.difference(&seen.volumes));
+        if let Some(resource) = missing.into_iter().next() {
+            return plan.hold(name, Hold::Resource(resource.clone()));
+        }
+        let Some(container) = container else {
+            return plan.op(Op::Create(name.clone()), "it has no container");
+        };
+        if container.definition.as_ref() != Some(&service.definition) {
+            let cause = if container.definition.is_some() {
+                "its definition changed"
+            } else {
+                "devd did not make it"
+            };
+            return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
+        }
+        if container.image != image {
+            return plan.op(Op::Remove(name.clone(), container.id.clone()), "its image changed");
+        }
+        match container.state {
+            ContainerState::Running => self.plan_running(now, name, container, reaction, plan),
+            ContainerState::Created | ContainerState::Exited(_) => {
+                self.plan_start(now, seen, name, service, container, plan);
+            }
+            ContainerState::Paused => plan.hold(name, Hold::Paused),
+            ContainerState::Restarting => plan.hold(name, Hold::Busy("the engine restarts it")),
+            ContainerState::Removing => plan.hold(name, Hold::Busy("being removed")),
+        }
+    }
+
+    /// Plans what the image needs; its id when it is as it should be.
+    fn plan_image(
+        &self,
+        seen: &Observed,
+        name: &ServiceName,
+        service: &Service,
+        reaction: Reaction,
+        plan: &mut Plan,
+    ) -> Option<String> {
+        let image = seen.images.get(&service.image);
+        if service.build && (image.is_none() || reaction == Reaction::Rebuild) {
+            let cause = if image.is_none() { "its image is not there".to_owned() } else { self.why(name) };
+            if let Some(other) = self.builds_same_image(name, &service.image, plan) {
+                plan.hold(name, Hold::Image(other));
+            } else {
+                plan.op(Op::Build(name.clone()), cause);
+            }
+            return None;
+        }
+        if let Some(image) = image {
+            return Some(image.clone());
+        }
+        if service.pull == Pull::Never {
+            let reason = format!("no such image: {}, and it must not be pulled", service.image);
+            plan.hold(name, Hold::Failed { reason, until: None });
+        } else if let Some(other) = self.builds_same_image(name, &service.image, plan) {
+            plan.hold(name, Hold::Image(other));
+        } else {
+            plan.op(Op::Pull(name.clone()), "its image is not there");
+        }
+        None
+    }
+
+    /// A service that gets the same image at this moment.
+    fn builds_same_image(&self, name: &ServiceName, image: &str, plan: &Plan) -> Option<ServiceName> {
+        let flying = self.flying.values().map(|flight| &flight.op);
+        let planned = plan.ops.iter().map(|(op, _)| op);
+        flying.chain(planned).find_map(|op| {
+            let (Op::Build(other) | Op::Pull(other)) = op else { return None };
+            let same = self.desired.services.get(other).is_some_and(|service| service.image == image);
+            (same && other != name).then(|| other.clone())
+        })
+    }
+
+    fn plan_running(
+        &self,
+        now: Moment,
+        name: &ServiceName,
+        container: &Container,
+        reaction: Reaction,
+        plan: &mut Plan,
+    ) {
+        let state = &self.services[name];
+        let id = container.id.clone();
+        match reaction {
+            Reaction::Restart | Reaction::Rebuild => plan.op(Op::Restart(name.clone(), id), self.why(name)),
+            Reaction::Act => plan.op(Op::Act(name.clone(), id), self.why(name)),
+            Reaction::None => {
+                if state.burst.as_ref().is_some_and(|burst| burst.settles() > now) {
+                    plan.hold(name, Hold::Settling);
+                }
+                let probed = state.probed.as_ref().is_some_and(|(start, _)| *start == container.started);
+                if container.health == Health::Starting && !probed && state.probing.is_none() {
+                    plan.probes.push((name.clone(), container.started.clone()));
+                }
+            }
+        }
+    }
+
+    fn plan_start(
+        &self,
+        now: Moment,
+        seen: &Observed,
+        name: &ServiceName,
+        service: &Service,
+        container: &Container,
+        plan: &mut Plan,
+    ) {
+        let state = &self.services[name];
+        if state.completed.as_ref() == Some(&container.started) && state.reaction(now) == Reaction::None {
+            return;
+        }
+        if let ContainerState::Exited(code) = container.state {
+            if state.given_up() {
+                return plan.hold(name, Hold::Backoff { code, until: None });
+            }
+            if let Some(again) = state.again.filter(|again| now < *again) {
+                plan.wake_at(Some(again));
+                return plan.hold(name, Hold::Backoff { code, until: Some(again) });
+            }
+        }
+        if let Some(need) = service.needs.iter().find(|need| !self.is_met(seen, name, need)) {
+            let (service, condition) = (need.service.clone(), need.condition.word());
+            let hold = if self.is_lost(seen, need) {
+                Hold::NeedsInVain { service, condition }
+            } else {
+                Hold::Needs { service, condition }
+            };
+            return plan.hold(name, hold);
+        }
+        plan.op(Op::Start(name.clone(), container.id.clone()), self.why(name));
+    }
+
+    /// The cause of a start, a restart or a build.
+    fn why(&self, name: &ServiceName) -> String {
+        let state = &self.services[name];
+        match &state.burst {
+            _ if state.asked != Reaction::None => "requested".to_owned(),
+            Some(burst) => format!("{} changed", burst.path),
+            None if state.deaths > 0 => "it died".to_owned(),
+            None => "it does not run".to_owned(),
+        }
+    }
+
+    fn is_met(&self, seen: &Observed, name: &ServiceName, need: &Need) -> bool {
+        // A service that is not kept, or no longer there, cannot be waited for.
+        if !self.desired.services.contains_key(&need.service) || need.service == *name {
+            return true;
+        }
+        let Some(container) = seen.main(&need.service) else {
+            return !need.required && self.is_lost(seen, need);
+        };
+        let met = match need.condition {
+            Condition::Started => {
+                matches!(container.state, ContainerState::Running | ContainerState::Exited(0))
+            }
+            Condition::Healthy => self.is_healthy(container),
+            Condition::Completed => {
+                self.services[&need.service].completed.as_ref() == Some(&container.started)
+                    && container.state == ContainerState::Exited(0)
+            }
+        };
+        met || (!need.required && self.is_lost(seen, need))
+    }
+
+    /// Whether a need will not be met by waiting alone.
+    fn is_lost(&self, seen: &Observed, need: &Need) -> bool {
+        let Some(state) = self.services.get(&need.service) else { return false };
+        let failed = self.failures.contains_key(&Subject::Service(need.service.clone()));
+        let container = seen.main(&need.service);
+        let without_check = need.condition == Condition::Healthy
+            && container.is_some_and(|container| {
+                container.state == ContainerState::Running && container.health == Health::None
+            });
+        let unhealthy =
+            need.condition == Condition::Healthy && container.is_some_and(|it| self.is_unhealthy(it));
+        failed || state.given_up() || state.stopped || without_check || unhealthy
+    }
+
+    pub(crate) fn is_healthy(&self, container: &Container) -> bool {
+        container.state == ContainerState::Running
+            && match container.health {
+                Health::Healthy => true,
+                Health::Starting => self.probe_said(container) == Some(true),
+                Health::None | Health::Unhealthy => false,
+            }
+    }
+
+    pub(crate) fn is_unhealthy(&self, container: &Container) -> bool {
+        container.state == ContainerState::Running
+            && match container.health {
+                Health::Unhealthy => true,
+                Health::Starting => self.probe_said(container) == Some(false),
+                Health::None | Health::Healthy => false,
+            }
+    }
+
+    fn probe_said(&self, container: &Container) -> Option<bool> {
+        let (start, healthy) = self.services.get(&container.service)?.probed.as_ref()?;
+        (*start == container.started).then_some(*healthy)
+    }
+
+    fn plan_suites(&self, now: Moment, plan: &mut Plan) {
+        let is_up = self.is_up(now, plan);
+        let mut running = self.suites.values().filter(|suite| suite.running.is_some()).count();
+        for (name, suite) in &self.suites {
+            if let Some(run) = suite.supersede(now) {
+                plan.cancels.push(run.clone());
+            }
+            let on_change = self.desired.suites.get(name).is_some_and(|suite| suite.on_change);
+            let hold = match suite.due(now, on_change) {
+                Due::Nothing => continue,
+                Due::Settling(until) => {
+                    plan.wake_at(Some(until));
+                    Hold::Settling
+                }
+                Due::Loop(path, until) => {
+                    plan.wake_at(Some(until));
+                    Hold::Loop { path, until }
+                }
+                Due::Content => Hold::Content,
+                Due::Run if suite.running.is_some() => Hold::Running,
+                Due::Run if self.view.is_unreachable() || self.view.last().is_none() => Hold::Engine,
+                Due::Run if running >= self.limits.runs => Hold::Slots,
+                // Builds of a first `up` come before tests that nobody waits for.
+                Due::Run if !suite.has_request() && suite.verdict.is_none() && !is_up => Hold::Services,
+                Due::Run => {
+                    plan.runs.push(name.clone());
+                    running += 1;
+                    continue;
+                }
+            };
+            plan.suite_holds.insert(name.clone(), hold);
+        }
+    }
+}
+
+fn is_up(state: ContainerState) -> bool {
+    match state {
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => true,
+        ContainerState::Created | ContainerState::Exited(_) | ContainerState::Removing => false,
+    }
+}
+
+fn doing(op: &Op) -> &'static str {
+    match op {
+        Op::CreateNetwork(_) | Op::CreateVolume(_) | Op::Create(_) => "being created",
+        Op::Build(_) => "building its image",
+        Op::Pull(_) => "pulling its image",
+        Op::Start(_, _) => "starting",
+        Op::Stop(_, _) => "stopping",
+        Op::Restart(_, _) => "restarting",
+        Op::Act(_, _) => "reacting to a change",
+        Op::Remove(_, _) | Op::RemoveNetwork(_) | Op::RemoveVolume(_) | Op::RemoveEnvironment(_) => {
+            "being removed"
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! How a project is, in the words of the API.
+
+use crate::observed::{ContainerState, Health, Observed};
+use crate::plan::Plan;
+use crate::{Hold, Moment, Op, Outcome, State, Subject};
+use devd_proto::{
+    Health as HealthWord, ProjectState, RunId, ServiceName, ServiceState as StateWord, TestsState,
+};
+use std::collections::BTreeMap;
+
+/// A project as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectView {
+    /// Its state.
+    pub state: ProjectState,
+    /// Nothing is under way and nothing is waited for that will come by itself, tests apart.
+    pub settled: bool,
+    /// Its services.
+    pub services: BTreeMap<ServiceName, ServiceView>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceView {
+    /// What it does.
+    pub state: StateWord,
+    /// What its health check says.
+    pub health: HealthWord,
+    /// Why it waits or failed.
+    pub reason: Option<String>,
+    /// Restarts by devd.
+    pub restarts: u32,
+    /// The last change: its path, when, and the reaction.
+    pub last_change: Option<(String, Moment, &'static str)>,
+    /// Its tests.
+    pub tests: TestsView,
+}
+
+/// A service's tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestsView {
+    /// How they are.
+    pub state: TestsState,
+    /// The verdict is for what is on disk.
+    pub current: bool,
+    /// The run under way.
+    pub run: Option<RunId>,
+    /// Why they wait.
+    pub reason: Option<String>,
+}
+
+impl State {
+    /// How everything is.
+    pub fn status(&self, now: Moment) -> ProjectView {
+        let plan = crate::plan::plan(self, now);
+        let mut services = BTreeMap::new();
+        let mut settled = self.down.is_none() && self.flying.is_empty();
+        let empty = Observed::default();
+        let seen = self.view.last().unwrap_or(&empty);
+        let pending =
+            plan.look || !plan.ops.is_empty() || (self.view.fresh().is_none() && !self.view.is_unreachable());
+        for name in self.desired.services.keys() {
+            let (state, reason) = self.service_word(now, seen, name, plan.holds.get(name));
+            settled &= self.is_settled(state, plan.holds.get(name), name);
+            let view = ServiceView {
+                state,
+                health: self.health_word(seen, name),
+                reason,
+                restarts: self.services[name].restarts,
+                last_change: self.services[name]
+                    .last_change
+                    .as_ref()
+                    .map(|(path, at, reaction)| (path.clone(), *at, reaction.word())),
+                tests: self.tests_view(name, plan.suite_holds.get(name)),
+            };
+            services.insert(name.clone(), view);
+        }
+        let words: Vec<StateWord> = services.values().map(|service| service.state).collect();
+        let wanted = self.desired.services.keys().any(|name| self.wanted(name));
+        ProjectView { state: self.project_word(&words, wanted), settled: settled && !pending, services }
+    }
+
+    /// Whether no service is on its way any more.
+    pub(crate) fn is_up(&self, now: Moment, plan: &Plan) -> bool {
+        let Some(seen) = self.view.fresh() else { return false };
+        let of_service = |op: &Op| matches!(op.subject(), Subject::Service(_));
+        if self.flying.values().any(|flight| of_service(&flight.op))
+            || plan.ops.iter().any(|(op, _)| of_service(op))
+        {
+            return false;
+        }
+        self.desired.services.keys().all(|name| {
+            let hold = plan.holds.get(name);
+            self.is_settled(self.service_word(now, seen, name, hold).0, hold, name)
+        })
+    }
+
+    fn project_word(&self, words: &[StateWord], wanted: bool) -> ProjectState {
+        if self.invalid {
+            return ProjectState::Invalid;
+        }
+        if !wanted {
+            return ProjectState::Stopped;
+        }
+        let any = |states: &[StateWord]| words.iter().any(|word| states.contains(word));
+        if any(&[StateWord::Failed, StateWord::Backoff]) {
+            ProjectState::Degraded
+        } else if any(&[StateWord::Pending, StateWord::Building, StateWord::Starting]) {
+            ProjectState::Starting
+        } else {
+            ProjectState::Running
+        }
+    }
+
+    fn is_settled(&self, state: StateWord, hold: Option<&Hold>, name: &ServiceName) -> bool {
+        match state {
+            StateWord::Pending => {
+                matches!(hold, Some(Hold::NeedsInVain { .. } | Hold::Paused | Hold::Engine))
+            }
+            StateWord::Building | StateWord::Starting | StateWord::Restarting => false,
+            StateWord::Backoff => self.services[name].deaths >= PATIENCE,
+            StateWord::Running | StateWord::Stopped | StateWord::Completed | StateWord::Failed => true,
+        }
+    }
+
+    fn service_word(
+        &self,
+        now: Moment,
+        seen: &Observed,
+        name: &ServiceName,
+        hold: Option<&Hold>,
+    ) -> (StateWord, Option<String>) {
+        let state = &self.services[name];
+        let why = hold.map(ToString::to_string);
+        match self.busy(&Subject::Service(name.clone())) {
+            Some(Op::Build(_) | Op::Pull(_)) => return (StateWord::Building, why),
+            Some(Op::Start(_, _) | Op::Create(_)) if self.wanted(name) => return (StateWord::Starting, why),
+            Some(Op::Restart(_, _)) => return (StateWord::Restarting, why),
+            Some(Op::Remove(_, _)) if self.wanted(name) => return (StateWord::Starting, why),
+            _ => {}
+        }
+        if !self.wanted(name) {
+            return (StateWord::Stopped, None);
+        }
+        if let Some(failure) = self.failures.get(&Subject::Service(name.clone())) {
+            return (StateWord::Failed, Some(failure.reason.clone()));
+        }
+        match hold {
+            Some(Hold::Failed { reason, .. }) => return (StateWord::Failed, Some(reason.clone())),
+            Some(Hold::NeedsInVain { .. }) => return (StateWord::Pending, why),
+            _ => {}
+        }
+        let Some(container) = seen.main(name) else { return (StateWord::Pending, why) };
+        match container.state {
+            ContainerState::Running if self.is_unhealthy(container) => {
+                (StateWord::Failed, Some("its health check fails".to_owned()))
+            }
+            ContainerState::Running
+                if container.health == Health::Starting && !self.is_healthy(container) =>
+            {
+                (StateWord::Starting, Some("waiting for its health check to pass".to_owned()))
+            }
+            ContainerState::Running => (StateWord::Running, why),
+            ContainerState::Exited(_) if state.completed.as_ref() == Some(&container.started) => {
+                (StateWord::Completed, None)
+            }
+            ContainerState::Exited(_) if state.given_up() => (StateWord::Failed, why),
+            ContainerState::Exited(_) if state.again.is_some_and(|again| now < again) => {
+                (StateWord::Backoff, why)
+            }
+            ContainerState::Restarting => (StateWord::Backoff, why),
+            ContainerState::Created
+            | ContainerState::Exited(_)
+            | ContainerState::Paused
+            | ContainerState::Removing => (StateWord::Pending, why),
+        }
+    }
+
+    fn health_word(&self, seen: &Observed, name: &ServiceName) -> HealthWord {
+        let Some(container) = seen.main(name) else { return HealthWord::None };
+        match container.health {
+            Health::None => HealthWord::None,
+            _ if self.is_healthy(container) => HealthWord::Healthy,
+            _ if self.is_unhealthy(container) => HealthWord::Unhealthy,
+            Health::Starting | Health::Healthy | Health::Unhealthy => HealthWord::Starting,
+        }
+    }
+
+    fn tests_view(&self, name: &ServiceName, hold: Option<&Hold>) -> TestsView {
+        let Some(suite) = self.suites.get(name) else {
+            return TestsView { state: TestsState::None, current: false, run: None, reason: None };
+        };
+        let verdict = suite.verdict.as_ref();
+        let state = if suite.running.is_some() {
+            TestsState::Running
+        } else if hold.is_some() {
+            TestsState::Queued
+        } else {
+            match verdict.map(|verdict| &verdict.outcome) {
+                None => TestsState::None,
+                Some(Outcome::Passed { .. }) => TestsState::Passed,
+                Some(Outcome::Failed { .. }) => TestsState::Failed,
+                Some(Outcome::Error(_) | Outcome::Lost) => TestsState::Error,
+                Some(Outcome::Cancelled) => TestsState::Cancelled,
+            }
+        };
+        let reason = match verdict.map(|verdict| &verdict.outcome) {
+            _ if hold.is_some_and(|hold| *hold != Hold::Running) => hold.map(ToString::to_string),
+            Some(Outcome::Error(reason)) if suite.running.is_none() => Some(reason.clone()),
+            _ => None,
+        };
+        TestsView {
+            state,
+            current: suite.running.is_none() && suite.is_current(),
+            run: suite.running.as_ref().map(|running| running.id.clone()),
+            reason,
+        }
+    }
+}
+
+/// After so many deaths in a row a service is not on its way up any more.
+const PATIENCE: u32 = 3;

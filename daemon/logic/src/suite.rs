@@ -1,0 +1,244 @@
+//! What is remembered of one service's tests, and how facts change it.
+
+use crate::settle::Burst;
+use crate::{Change, Effect, Moment, Outcome, RunCause};
+use devd_proto::{RunId, ServiceName};
+use std::time::Duration;
+
+/// One suite's own state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SuiteState {
+    /// Raised by every relevant change. A result counts only for its own generation.
+    pub(crate) generation: u64,
+    /// Changes that no run has started from.
+    burst: Option<Burst>,
+    /// The newest verdict.
+    pub(crate) verdict: Option<Verdict>,
+    /// The generation that needs no run by itself: tested, or called off by the user.
+    done: Option<u64>,
+    /// Whether the files could be compared with those of an earlier verdict.
+    pub(crate) baseline: bool,
+    pub(crate) running: Option<Running>,
+    /// A run the user asked for.
+    requested: Option<Requested>,
+    superseded: u32,
+    typical: Option<Duration>,
+    rounds: crate::service::Rounds,
+}
+
+/// How tests came out, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) generation: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// A run under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) id: RunId,
+    pub(crate) generation: u64,
+    pub(crate) since: Moment,
+    args: Vec<String>,
+    requested: bool,
+    pub(crate) cancelling: bool,
+    /// The user called it off.
+    called_off: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Requested {
+    id: RunId,
+    args: Vec<String>,
+    at: Moment,
+}
+
+/// What a suite is due for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// A run, now.
+    Run,
+    /// A run, when the files have settled.
+    Settling(Moment),
+    /// A run, when it is known what was tested.
+    Content,
+    /// It seems to write into its own watched folder.
+    Loop(String, Moment),
+}
+
+impl SuiteState {
+    pub(crate) fn changed(&mut self, now: Moment, change: &Change) {
+        self.generation += 1;
+        match &mut self.burst {
+            Some(burst) => burst.add(now, &change.path, change.files, change.pushed),
+            None => self.burst = Some(Burst::new(now, &change.path, change.files, change.pushed)),
+        }
+        self.rounds.changed(now, change);
+    }
+
+    /// The files are known: a verdict of an earlier life holds for them, or none does.
+    pub(crate) fn compared(&mut self, verdict: Option<Outcome>) {
+        self.baseline = true;
+        let Some(outcome) = verdict else { return };
+        // A change since then, or a run, says more than the past.
+        if self.burst.is_none() && self.verdict.is_none() && self.running.is_none() {
+            self.verdict = Some(Verdict { generation: self.generation, outcome });
+            self.done = Some(self.generation);
+        }
+    }
+
+    pub(crate) fn request(&mut self, now: Moment, id: RunId, args: Vec<String>) {
+        self.rounds.lift();
+        self.requested = Some(Requested { id, args, at: now });
+    }
+
+    /// The user calls a run off. Whether it is the one under way.
+    pub(crate) fn call_off(&mut self, run: &RunId) -> bool {
+        if self.requested.as_ref().is_some_and(|requested| requested.id == *run) {
+            self.requested = None;
+        }
+        match &mut self.running {
+            Some(running) if running.id == *run => {
+                running.called_off = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn joinable(&self, args: &[String]) -> Option<RunId> {
+        if let Some(requested) = &self.requested
+            && requested.args == args
+        {
+            return Some(requested.id.clone());
+        }
+        let running = self.running.as_ref()?;
+        let same = running.generation == self.generation && running.args == args;
+        (same && !running.cancelling && !running.called_off).then(|| running.id.clone())
+    }
+
+    /// What it is due for, slots and the engine apart.
+    pub(crate) fn due(&self, now: Moment, on_change: bool) -> Due {
+        if self.requested.is_some() {
+            return Due::Run;
+        }
+        if !on_change || self.done == Some(self.generation) {
+            return Due::Nothing;
+        }
+        if self.running.as_ref().is_some_and(|running| running.generation == self.generation) {
+            return Due::Nothing;
+        }
+        if let Some((path, until)) = self.rounds.hold(now) {
+            return Due::Loop(path.to_owned(), until);
+        }
+        match &self.burst {
+            Some(burst) if burst.settles() > now => Due::Settling(burst.settles()),
+            Some(_) => Due::Run,
+            None if self.baseline || self.verdict.is_some() => Due::Run,
+            None => Due::Content,
+        }
+    }
+
+    /// Whether the run under way should make place for a newer one.
+    ///
+    /// A newer save supersedes a run, but not one that is nearly done, and not for ever: after two in a row one may end,
+    /// or someone who saves all the time would never learn anything.
+    pub(crate) fn supersede(&self, now: Moment) -> Option<&RunId> {
+        let running = self.running.as_ref().filter(|running| !running.cancelling)?;
+        if running.called_off {
+            return Some(&running.id);
+        }
+        if running.requested || running.generation == self.generation || self.superseded >= 2 {
+            return None;
+        }
+        let nearly_done =
+            self.typical.is_some_and(|typical| now.saturating_sub(running.since) > typical.mul_f32(0.8));
+        (!nearly_done).then_some(&running.id)
+    }
+
+    /// Starts what is due. `fresh` gives the run's id unless it was asked for under one.
+    pub(crate) fn begin(
+        &mut self,
+        now: Moment,
+        service: &ServiceName,
+        fresh: impl FnOnce() -> RunId,
+    ) -> Effect {
+        let event = self.burst.as_ref().map_or(now, |burst| burst.first);
+        let (run, args, cause, event, requested) = match self.requested.take() {
+            Some(Requested { id, args, at }) => (id, args, RunCause::Requested, at, true),
+            None => match &self.burst {
+                Some(burst) => (fresh(), Vec::new(), RunCause::Changed(burst.path.clone()), event, false),
+                None => (fresh(), Vec::new(), RunCause::Untested, event, false),
+            },
+        };
+        // Arguments pick some tests: such a run says nothing of the whole, and the change is still to be tested.
+        let whole = args.is_empty();
+        if whole && self.burst.take_if(|burst| burst.settles() <= now).is_some() {
+            self.rounds.acted(now);
+        }
+        self.running = Some(Running {
+            id: run.clone(),
+            generation: self.generation,
+            since: now,
+            args: args.clone(),
+            requested,
+            cancelling: false,
+            called_off: false,
+        });
+        Effect::StartRun { run, service: service.clone(), args, cause, event }
+    }
+
+    pub(crate) fn cancelling(&mut self, run: &RunId) {
+        if let Some(running) = &mut self.running
+            && running.id == *run
+        {
+            running.cancelling = true;
+        }
+    }
+
+    /// A run ended. Whether it was the one under way.
+    pub(crate) fn ended(&mut self, run: &RunId, outcome: &Outcome) -> bool {
+        let Some(running) = self.running.take_if(|running| running.id == *run) else { return false };
+        let partial = !running.args.is_empty();
+        match outcome {
+            Outcome::Passed { took } | Outcome::Failed { took } => {
+                self.superseded = 0;
+                if !partial {
+                    self.typical = Some(*took);
+                    self.verdict = Some(Verdict { generation: running.generation, outcome: outcome.clone() });
+                    self.done = Some(running.generation);
+                }
+            }
+            Outcome::Error(_) => {
+                self.superseded = 0;
+                if !partial {
+                    self.verdict = Some(Verdict { generation: running.generation, outcome: outcome.clone() });
+                    self.done = Some(running.generation);
+                }
+            }
+            Outcome::Cancelled if running.called_off => {
+                self.superseded = 0;
+                self.done = Some(running.generation);
+                if self.verdict.is_none() {
+                    self.verdict =
+                        Some(Verdict { generation: running.generation, outcome: Outcome::Cancelled });
+                }
+            }
+            Outcome::Cancelled => self.superseded += 1,
+            // Nothing was learned: it is due again as soon as the engine is back.
+            Outcome::Lost => {}
+        }
+        true
+    }
+
+    /// Whether the verdict is for what is on disk.
+    pub(crate) fn is_current(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| verdict.generation == self.generation)
+    }
+
+    pub(crate) fn has_request(&self) -> bool {
+        self.requested.is_some()
+    }
+}

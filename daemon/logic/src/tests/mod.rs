@@ -1,0 +1,5 @@
+//! The decisions, in a small truthful world.
+
+mod properties;
+mod scenarios;
+mod world;

@@ -1,0 +1,399 @@
+//! Small stories, with what was done about them as text.
+
+use super::world::{World, ms, name, shop};
+use crate::*;
+use expect_test::{Expect, expect};
+
+fn check(story: impl FnOnce(&mut World), expected: Expect) {
+    let mut world = World::new();
+    world.settle();
+    world.log.clear();
+    world.now = ms(100_000);
+    let start = world.now;
+    story(&mut world);
+    let lines = world.log.iter().map(|line| {
+        let (at, rest) = line.trim_start().split_once("ms ").unwrap_or(("0", line));
+        let at: u128 = at.parse().unwrap_or_default();
+        format!("{}ms {rest}\n", at - start.as_millis())
+    });
+    expected.assert_eq(&lines.collect::<String>());
+}
+
+fn holds(world: &World) -> String {
+    let services = world.state.holds(world.now).into_iter().map(|(name, hold)| format!("{name}: {hold}\n"));
+    let suites =
+        world.state.suite_holds(world.now).into_iter().map(|(name, hold)| format!("{name} tests: {hold}\n"));
+    services.chain(suites).collect()
+}
+
+#[test]
+fn a_project_comes_up_in_the_order_of_its_needs_and_is_tested_then() {
+    let mut world = World::new();
+    world.settle();
+    world.check_converged();
+    expect![[r#"
+            5ms create network shop_default  # not there yet
+            5ms build api  # its image is not there
+            5ms pull db  # its image is not there
+            5ms build web  # its image is not there
+           35ms create api  # it has no container
+           35ms create db  # it has no container
+           35ms create web  # it has no container
+           65ms start db  # it does not run
+          120ms start api  # it does not run
+          150ms start web  # it does not run
+          180ms run api as shop-1  # not tested yet
+          180ms run web as shop-2  # not tested yet
+          580ms shop-1 passed
+          580ms shop-2 passed
+          590ms remove environment shop-1  # its run has ended
+          590ms remove environment shop-2  # its run has ended
+    "#]]
+    .assert_eq(&(world.log.join("\n") + "\n"));
+}
+
+#[test]
+fn a_save_restarts_the_service_and_reruns_its_tests_side_by_side() {
+    check(
+        |world| {
+            world.save("api", "api/main.py", 1, Reaction::Restart, false);
+            world.settle();
+        },
+        expect![[r#"
+            10ms restart api  # api/main.py changed
+            10ms run api as shop-3  # api/main.py changed
+            410ms shop-3 passed
+            415ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_pushed_save_waits_for_nothing() {
+    check(
+        |world| {
+            world.save("api", "api/main.py", 1, Reaction::Restart, true);
+            world.settle();
+        },
+        expect![[r#"
+            0ms restart api  # api/main.py changed
+            0ms run api as shop-3  # api/main.py changed
+            400ms shop-3 passed
+            405ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_branch_switch_is_one_restart_and_one_run() {
+    check(
+        |world| {
+            for batch in 0..20 {
+                world.save("api", &format!("api/{batch}.py"), 100, Reaction::Restart, false);
+                world.wait(ms(100));
+            }
+            world.settle();
+        },
+        expect![[r#"
+            2150ms restart api  # api/19.py changed
+            2150ms run api as shop-3  # api/19.py changed
+            2550ms shop-3 passed
+            2555ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_newer_save_supersedes_a_run_but_not_for_ever() {
+    check(
+        |world| {
+            for n in 0..5 {
+                world.save("web", &format!("web/{n}.js"), 1, Reaction::None, false);
+                world.wait(ms(150));
+            }
+            world.settle();
+        },
+        expect![[r#"
+            10ms run web as shop-3  # web/0.js changed
+            150ms cancel shop-3
+            170ms shop-3 cancelled
+            170ms run web as shop-4  # web/1.js changed
+            175ms remove environment shop-3  # its run has ended
+            300ms cancel shop-4
+            320ms shop-4 cancelled
+            320ms run web as shop-5  # web/2.js changed
+            325ms remove environment shop-4  # its run has ended
+            720ms shop-5 passed
+            720ms run web as shop-6  # web/4.js changed
+            725ms remove environment shop-5  # its run has ended
+            1120ms shop-6 passed
+            1125ms remove environment shop-6  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_killed_service_comes_back() {
+    check(
+        |world| {
+            world.kill("api", 137);
+            world.settle();
+        },
+        expect![[r#"
+            105ms start api  # it died
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_that_keeps_dying_backs_off_and_a_save_gives_it_a_new_chance() {
+    check(
+        |world| {
+            world.dies("api", Some(1));
+            world.save("api", "api/main.py", 1, Reaction::Restart, true);
+            world.wait(ms(3000));
+            world.say_holds();
+            world.dies("api", None);
+            world.save("api", "api/main.py", 1, Reaction::Restart, true);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            0ms restart api  # api/main.py changed
+            0ms run api as shop-3  # api/main.py changed
+            125ms start api  # it died
+            400ms shop-3 passed
+            405ms remove environment shop-3  # its run has ended
+            650ms start api  # it died
+            1675ms start api  # it died
+            3000ms (api: exited with code 1, starting again soon)
+            3000ms start api  # api/main.py changed
+            3000ms run api as shop-4  # api/main.py changed
+            3400ms shop-4 passed
+            3405ms remove environment shop-4  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_stopped_service_stays_stopped_and_a_save_does_not_start_it() {
+    check(
+        |world| {
+            world.tell(Event::StopRequested(name("web")));
+            world.settle();
+            world.save("web", "web/app.js", 1, Reaction::Restart, true);
+            world.settle();
+            world.tell(Event::StartRequested(name("web")));
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            0ms stop web  # it is meant to be stopped
+            0ms remember stopped: ["web"]
+            30ms run web as shop-3  # web/app.js changed
+            430ms shop-3 passed
+            435ms remove environment shop-3  # its run has ended
+            465ms remember stopped: []
+            470ms start web  # web/app.js changed
+        "#]],
+    );
+}
+
+#[test]
+fn a_changed_dockerfile_builds_and_replaces() {
+    check(
+        |world| {
+            world.save("api", "api/Dockerfile", 1, Reaction::Rebuild, false);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            10ms build api  # api/Dockerfile changed
+            10ms run api as shop-3  # api/Dockerfile changed
+            40ms remove api  # its image changed
+            70ms create api  # it has no container
+            100ms start api  # api/Dockerfile changed
+            410ms shop-3 passed
+            415ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_build_that_fails_waits_for_a_change_and_leaves_what_runs() {
+    check(
+        |world| {
+            world.luck.push_back(Luck::Refused);
+            world.save("api", "api/Dockerfile", 1, Reaction::Rebuild, false);
+            world.wait(ms(60_000));
+            world.say_holds();
+            world.save("api", "api/Dockerfile", 1, Reaction::Rebuild, false);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            10ms build api  # api/Dockerfile changed
+            10ms run api as shop-3  # api/Dockerfile changed
+            30ms failed: Refused("refused")
+            410ms shop-3 passed
+            415ms remove environment shop-3  # its run has ended
+            60000ms (api: refused)
+            60000ms build api  # api/Dockerfile changed
+            60010ms run api as shop-4  # api/Dockerfile changed
+            60030ms remove api  # its image changed
+            60060ms create api  # it has no container
+            60090ms start api  # api/Dockerfile changed
+            60410ms shop-4 passed
+            60415ms remove environment shop-4  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_changed_definition_replaces_only_that_service() {
+    check(
+        |world| {
+            let mut desired = shop();
+            if let Some(web) = desired.services.get_mut(&name("web")) {
+                web.definition = "web-v2".to_owned();
+            }
+            world.tell(Event::Loaded(Box::new(desired)));
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            5ms remove web  # its definition changed
+            35ms create web  # it has no container
+            65ms start web  # it does not run
+        "#]],
+    );
+}
+
+#[test]
+fn the_engine_goes_and_comes_back() {
+    check(
+        |world| {
+            world.engine(true);
+            world.wait(ms(50));
+            world.save("api", "api/main.py", 1, Reaction::Restart, false);
+            world.wait(ms(5000));
+            world.say_holds();
+            world.kill("db", 0);
+            world.engine(false);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            5050ms (api: waiting for the engine)
+            5050ms (db: waiting for the engine)
+            5050ms (web: waiting for the engine)
+            5050ms (api tests: waiting for the engine)
+            5050ms run api as shop-3  # api/main.py changed
+            5060ms restart api  # api/main.py changed
+            5060ms start db  # it does not run
+            5450ms shop-3 passed
+            5455ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_requested_run_is_joined_and_not_superseded() {
+    check(
+        |world| {
+            let run = world.state.reserve_run();
+            world.tell(Event::TestRequested { service: name("api"), run: run.clone(), args: vec![] });
+            assert_eq!(world.state.joinable_run(&name("api"), &[]), Some(run));
+            assert_eq!(world.state.joinable_run(&name("api"), &["-k".to_owned()]), None);
+            world.wait(ms(50));
+            world.save("api", "api/main.py", 1, Reaction::None, false);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            0ms run api as shop-3  # requested
+            400ms shop-3 passed
+            400ms run api as shop-4  # api/main.py changed
+            405ms remove environment shop-3  # its run has ended
+            800ms shop-4 passed
+            805ms remove environment shop-4  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_that_writes_into_its_own_folder_is_held_and_named() {
+    check(
+        |world| {
+            for _ in 0..14 {
+                world.save("api", "api/generated.py", 1, Reaction::Restart, false);
+                world.wait(ms(600));
+            }
+            let restarts = world.log.iter().filter(|line| line.contains("restart api")).count();
+            assert!(restarts < 14, "{restarts} restarts");
+            world.log.clear();
+            world.say_holds();
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            8400ms (api: held: it seems to write api/generated.py, which it watches)
+            8400ms (api tests: held: it seems to write api/generated.py, which it watches)
+            11610ms restart api  # api/generated.py changed
+            11610ms run api as shop-15  # api/generated.py changed
+            12010ms shop-15 passed
+            12015ms remove environment shop-15  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn down_removes_everything_in_reverse_order() {
+    check(
+        |world| {
+            world.tell(Event::DownRequested { volumes: false });
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            5ms remove web  # the project goes down
+            35ms remove api  # the project goes down
+            65ms remove db  # the project goes down
+            95ms remove network shop_default  # the project goes down
+            125ms gone []
+        "#]],
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_tried_again_and_said() {
+    check(
+        |world| {
+            world.remove_container("web");
+            world.luck.extend([Luck::Well, Luck::Refused, Luck::Refused]);
+            world.wait(ms(1000));
+            world.say_holds();
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            5ms create web  # it has no container
+            35ms start web  # it does not run
+            55ms failed: Refused("refused")
+            155ms start web  # it does not run
+            175ms failed: Refused("refused")
+            675ms start web  # it does not run
+        "#]],
+    );
+}
+
+use super::world::Luck;
+
+impl World {
+    fn say_holds(&mut self) {
+        for line in holds(self).lines() {
+            let line = format!("{:>5}ms ({line})", self.now.as_millis());
+            self.log.push(line);
+        }
+    }
+}

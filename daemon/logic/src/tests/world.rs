@@ -1,0 +1,500 @@
+//! A world in memory that carries out effects as an engine would: later, and not always.
+//!
+//! A look shows the moment at which it was taken and arrives afterwards; an operation works at some moment between its
+//! begin and its end; containers die when they are told to. The world checks what must never happen as it goes.
+
+use crate::*;
+use devd_proto::{RunId, ServiceName};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What the world does with the operations that come, in turn; then all goes well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Luck {
+    Well,
+    /// Nothing is done, and that is said.
+    Refused,
+    /// It is done, and reported as refused.
+    DoneButRefused,
+    /// Nothing is known.
+    Unreachable,
+}
+
+#[derive(Clone, Debug)]
+struct Box_ {
+    id: String,
+    service: ServiceName,
+    definition: String,
+    image: String,
+    state: ContainerState,
+    start: u32,
+    /// The content of the disk that its process runs.
+    content: u32,
+    healthy_at: Option<Moment>,
+}
+
+#[derive(Debug)]
+enum Due {
+    Works(Op),
+    Ends(OpId, Result<(), OpError>),
+    Answer(Box<Observed>),
+    NoAnswer,
+    Probed(ServiceName, String, bool),
+    RunEnds(RunId),
+}
+
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) now: Moment,
+    pub(super) log: Vec<String>,
+    queue: BTreeMap<(Moment, u32), Due>,
+    sequence: u32,
+    boxes: Vec<Box_>,
+    networks: BTreeSet<String>,
+    images: BTreeMap<String, String>,
+    environments: BTreeSet<RunId>,
+    runs: BTreeMap<RunId, (ServiceName, u32, bool)>,
+    /// The content of each service's files.
+    disk: BTreeMap<ServiceName, u32>,
+    /// The content that each service was last told to react to.
+    code: BTreeMap<ServiceName, u32>,
+    /// The content each image was built from.
+    built: BTreeMap<String, u32>,
+    /// The content that was last tested to the end.
+    tested: BTreeMap<ServiceName, u32>,
+    health_checks: BTreeSet<ServiceName>,
+    dies: BTreeMap<ServiceName, i64>,
+    pub(super) luck: VecDeque<Luck>,
+    /// How long things take, in turn; then `LATENCY`.
+    pub(super) delays: VecDeque<u64>,
+    pub(super) engine_gone: bool,
+    counter: u32,
+    gone: bool,
+}
+
+const LATENCY: u64 = 20;
+const RUN: u64 = 400;
+
+pub(super) fn name(text: &str) -> ServiceName {
+    ServiceName::from(text)
+}
+
+pub(super) fn ms(n: u64) -> Moment {
+    Moment::from_millis(n)
+}
+
+/// `db`, `api` that needs db to be healthy, and `web` that needs api to be started; api and web are built and have tests.
+pub(super) fn shop() -> Desired {
+    let service = |text: &str, build, needs: Vec<(&str, Condition)>| {
+        let needs = needs.into_iter();
+        Service {
+            definition: format!("{text}-v1"),
+            image: format!("shop-{text}"),
+            build,
+            pull: Pull::Missing,
+            needs: needs
+                .map(|(service, condition)| Need { service: name(service), condition, required: true })
+                .collect(),
+        }
+    };
+    Desired {
+        services: BTreeMap::from([
+            (name("api"), service("api", true, vec![("db", Condition::Healthy)])),
+            (name("db"), service("db", false, vec![])),
+            (name("web"), service("web", true, vec![("api", Condition::Started)])),
+        ]),
+        suites: BTreeMap::from([
+            (name("api"), Suite { on_change: true }),
+            (name("web"), Suite { on_change: true }),
+        ]),
+        networks: BTreeSet::from(["shop_default".to_owned()]),
+        volumes: BTreeSet::new(),
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            state: State::new("shop".into(), Limits::default(), Memory::default(), 1),
+            now: ms(0),
+            log: Vec::new(),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            boxes: Vec::new(),
+            networks: BTreeSet::new(),
+            images: BTreeMap::new(),
+            environments: BTreeSet::new(),
+            runs: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            code: BTreeMap::new(),
+            built: BTreeMap::new(),
+            tested: BTreeMap::new(),
+            health_checks: BTreeSet::from([name("db")]),
+            dies: BTreeMap::new(),
+            luck: VecDeque::new(),
+            delays: VecDeque::new(),
+            engine_gone: false,
+            counter: 0,
+            gone: false,
+        };
+        world.tell(Event::Loaded(Box::new(shop())));
+        for suite in ["api", "web"] {
+            world.tell(Event::Baseline { service: name(suite), verdict: None });
+        }
+        world
+    }
+
+    fn say(&mut self, line: String) {
+        self.log.push(format!("{:>5}ms {line}", self.now.as_millis()));
+    }
+
+    fn delay(&mut self, usual: u64) -> Moment {
+        ms(self.delays.pop_front().unwrap_or(usual))
+    }
+
+    fn later(&mut self, after: Moment, due: Due) {
+        self.sequence += 1;
+        self.queue.insert((self.now + after, self.sequence), due);
+    }
+
+    /// Gives an event to the logic and begins what it wishes for.
+    pub(super) fn tell(&mut self, event: Event) {
+        let effects = self.state.step(self.now, event);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        let again = self.state.step(self.now, Event::Tick);
+        assert!(again.is_empty(), "planning twice planned something new: {again:?}\n{}", self.log.join("\n"));
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Look => {
+                let answer =
+                    if self.engine_gone { Due::NoAnswer } else { Due::Answer(Box::new(self.look())) };
+                let delay = self.delay(5);
+                self.later(delay, answer);
+            }
+            Effect::Op { id, op, cause } => {
+                self.say(format!("{op}  # {cause}"));
+                let subject = op.subject();
+                let open = self
+                    .queue
+                    .values()
+                    .filter(|due| matches!(due, Due::Works(other) if other.subject() == subject));
+                assert_eq!(open.count(), 0, "two operations on {subject:?}\n{}", self.log.join("\n"));
+                let (half, rest) = (self.delay(LATENCY), self.delay(1));
+                let luck = if self.engine_gone {
+                    Luck::Unreachable
+                } else {
+                    self.luck.pop_front().unwrap_or(Luck::Well)
+                };
+                let refused = || Err(OpError::Refused("refused".to_owned()));
+                match luck {
+                    Luck::Well => {
+                        self.later(half, Due::Works(op));
+                        self.later(half + rest, Due::Ends(id, Ok(())));
+                    }
+                    Luck::DoneButRefused => {
+                        self.later(half, Due::Works(op));
+                        self.later(half + rest, Due::Ends(id, refused()));
+                    }
+                    Luck::Refused => self.later(half, Due::Ends(id, refused())),
+                    Luck::Unreachable => self.later(half, Due::Ends(id, Err(OpError::Unreachable))),
+                }
+            }
+            Effect::Probe { service, started } => {
+                let delay = self.delay(LATENCY);
+                self.later(delay, Due::Probed(service, started, true));
+            }
+            Effect::StartRun { run, service, cause, args: _, event: _ } => {
+                let cause = match cause {
+                    RunCause::Untested => "not tested yet".to_owned(),
+                    RunCause::Changed(path) => format!("{path} changed"),
+                    RunCause::Requested => "requested".to_owned(),
+                };
+                self.say(format!("run {service} as {run}  # {cause}"));
+                let twin = self.runs.values().find(|(other, ..)| *other == service);
+                assert!(twin.is_none(), "two runs of {service}\n{}", self.log.join("\n"));
+                let content = self.disk.get(&service).copied().unwrap_or(0);
+                self.environments.insert(run.clone());
+                self.runs.insert(run.clone(), (service, content, false));
+                let delay = self.delay(RUN);
+                self.later(delay, Due::RunEnds(run));
+            }
+            Effect::CancelRun { run } => {
+                self.say(format!("cancel {run}"));
+                if let Some((_, _, cancelled)) = self.runs.get_mut(&run) {
+                    *cancelled = true;
+                    let delay = self.delay(LATENCY);
+                    self.later(delay, Due::RunEnds(run));
+                }
+            }
+            Effect::Remember(memory) => {
+                let stopped: Vec<&str> = memory.stopped.iter().map(ServiceName::as_str).collect();
+                self.say(format!("remember stopped: {stopped:?}"));
+            }
+            Effect::Gone { problems } => {
+                self.gone = true;
+                self.say(format!("gone {problems:?}"));
+            }
+        }
+    }
+
+    fn look(&self) -> Observed {
+        let container = |it: &Box_| Container {
+            id: it.id.clone(),
+            name: format!("shop-{}-1", it.service),
+            service: it.service.clone(),
+            definition: Some(it.definition.clone()),
+            image: it.image.clone(),
+            state: it.state,
+            health: match (it.state, it.healthy_at) {
+                (ContainerState::Running, Some(at)) if at <= self.now => Health::Healthy,
+                (ContainerState::Running, Some(_)) => Health::Starting,
+                _ => Health::None,
+            },
+            started: format!("{}.{}", it.id, it.start),
+            number: 1,
+        };
+        Observed {
+            containers: self.boxes.iter().map(container).collect(),
+            networks: self.networks.clone(),
+            volumes: BTreeSet::new(),
+            images: self.images.clone(),
+            environments: self.environments.clone(),
+        }
+    }
+
+    fn content(&self, service: &ServiceName) -> u32 {
+        self.disk.get(service).copied().unwrap_or(0)
+    }
+
+    fn start(&mut self, id: &str) {
+        let now = self.now;
+        let Some(at) = self.boxes.iter().position(|it| it.id == id) else { return };
+        let service = self.boxes[at].service.clone();
+        let content = self.content(&service);
+        let healthy_at = self.health_checks.contains(&service).then(|| now + ms(5000));
+        let dies = self.dies.get(&service).copied();
+        let it = &mut self.boxes[at];
+        it.start += 1;
+        it.content = content;
+        it.healthy_at = healthy_at;
+        it.state = dies.map_or(ContainerState::Running, ContainerState::Exited);
+    }
+
+    fn work(&mut self, op: &Op) {
+        match op {
+            Op::CreateNetwork(network) => {
+                self.networks.insert(network.clone());
+            }
+            Op::Build(service) | Op::Pull(service) => {
+                let reference = self.state.desired().services[service].image.clone();
+                self.counter += 1;
+                self.built.insert(reference.clone(), self.content(service));
+                self.images.insert(reference, format!("sha256:{}", self.counter));
+            }
+            Op::Create(service) => {
+                if self.boxes.iter().any(|it| it.service == *service) {
+                    return;
+                }
+                let wanted = self.state.desired().services[service].clone();
+                self.counter += 1;
+                self.boxes.push(Box_ {
+                    id: format!("c{}", self.counter),
+                    service: service.clone(),
+                    definition: wanted.definition,
+                    image: self.images.get(&wanted.image).cloned().unwrap_or_default(),
+                    state: ContainerState::Created,
+                    start: 0,
+                    content: 0,
+                    healthy_at: None,
+                });
+            }
+            Op::Start(_, id) => {
+                let running = self.boxes.iter().any(|it| it.id == *id && it.state == ContainerState::Running);
+                assert!(!running, "started what was running: {id}\n{}", self.log.join("\n"));
+                self.start(id);
+            }
+            Op::Restart(_, id) | Op::Act(_, id) => self.start(id),
+            Op::Stop(_, id) => self.set(id, ContainerState::Exited(143)),
+            Op::Remove(_, id) => self.boxes.retain(|it| it.id != *id),
+            Op::RemoveNetwork(network) => {
+                self.networks.remove(network);
+            }
+            Op::RemoveEnvironment(run) => {
+                assert!(!self.runs.contains_key(run), "removed the environment of a live run {run}");
+                self.environments.remove(run);
+            }
+            Op::CreateVolume(_) | Op::RemoveVolume(_) => {}
+        }
+    }
+
+    fn set(&mut self, id: &str, state: ContainerState) {
+        if let Some(it) = self.boxes.iter_mut().find(|it| it.id == id) {
+            it.state = state;
+        }
+    }
+
+    /// Lets the next thing happen, be it only time. Whether anything did.
+    pub(super) fn advance(&mut self, until: Moment) -> bool {
+        let queued = self.queue.keys().next().map(|(at, _)| *at);
+        let deadline = self.state.next_deadline(self.now);
+        let next = match (queued, deadline) {
+            (Some(a), Some(b)) => a.min(b.max(self.now)),
+            (a, b) => match a.or(b) {
+                Some(at) => at,
+                None => return false,
+            },
+        };
+        if next > until {
+            return false;
+        }
+        self.now = self.now.max(next);
+        if queued.is_none_or(|queued| queued > self.now) {
+            self.tell(Event::Tick);
+            return true;
+        }
+        let Some((_, due)) = self.queue.pop_first() else { return false };
+        match due {
+            Due::Works(op) => {
+                self.work(&op);
+                self.tell(Event::EngineChanged);
+            }
+            Due::Ends(id, result) => {
+                if let Err(error) = &result {
+                    self.say(format!("failed: {error:?}"));
+                }
+                self.tell(Event::OpFinished { id, result });
+            }
+            Due::Answer(observed) => self.tell(Event::Observed(observed)),
+            Due::NoAnswer => self.tell(Event::LookFailed),
+            Due::Probed(service, started, healthy) => {
+                if healthy
+                    && let Some(it) =
+                        self.boxes.iter_mut().find(|it| format!("{}.{}", it.id, it.start) == started)
+                {
+                    it.healthy_at = Some(self.now + ms(30_000));
+                }
+                self.tell(Event::Probed { service, started, healthy });
+            }
+            Due::RunEnds(run) => {
+                let Some((service, content, cancelled)) = self.runs.remove(&run) else { return true };
+                let outcome = if cancelled {
+                    Outcome::Cancelled
+                } else {
+                    self.tested.insert(service, content);
+                    Outcome::Passed { took: ms(RUN) }
+                };
+                let word = if cancelled { "cancelled" } else { "passed" };
+                self.say(format!("{run} {word}"));
+                self.tell(Event::RunEnded { run, outcome });
+            }
+        }
+        true
+    }
+
+    /// Lets time go by.
+    pub(super) fn wait(&mut self, time: Moment) {
+        let until = self.now + time;
+        while self.advance(until) {}
+        self.now = until;
+        self.tell(Event::Tick);
+    }
+
+    /// Lets time go by until nothing is left to happen.
+    pub(super) fn settle(&mut self) {
+        let until = self.now + Moment::from_secs(3600);
+        let mut steps = 0;
+        while self.advance(until) {
+            steps += 1;
+            assert!(
+                steps < 5000,
+                "it never settles\n{}",
+                self.log[self.log.len().saturating_sub(60)..].join("\n")
+            );
+        }
+    }
+
+    pub(super) fn save(&mut self, service: &str, path: &str, files: usize, reaction: Reaction, pushed: bool) {
+        let service = name(service);
+        let content = self.content(&service) + 1;
+        self.disk.insert(service.clone(), content);
+        if reaction != Reaction::None {
+            self.code.insert(service.clone(), content);
+        }
+        let change = Change { service, path: path.to_owned(), files, reaction, tests: true, pushed };
+        self.tell(Event::Changed(change));
+    }
+
+    pub(super) fn kill(&mut self, service: &str, code: i64) {
+        let service = name(service);
+        for it in
+            self.boxes.iter_mut().filter(|it| it.service == service && it.state == ContainerState::Running)
+        {
+            it.state = ContainerState::Exited(code);
+        }
+        self.tell(Event::EngineChanged);
+    }
+
+    /// From now on the service dies with this code whenever it is started; `None` mends it.
+    pub(super) fn dies(&mut self, service: &str, code: Option<i64>) {
+        match code {
+            Some(code) => self.dies.insert(name(service), code),
+            None => self.dies.remove(&name(service)),
+        };
+    }
+
+    pub(super) fn remove_container(&mut self, service: &str) {
+        self.boxes.retain(|it| it.service != name(service));
+        self.tell(Event::EngineChanged);
+    }
+
+    pub(super) fn engine(&mut self, gone: bool) {
+        self.engine_gone = gone;
+        self.tell(if gone { Event::EngineChanged } else { Event::EngineBack });
+    }
+
+    /// What must be so once the world has been kind for long enough.
+    pub(super) fn check_converged(&self) {
+        let log = || self.log[self.log.len().saturating_sub(80)..].join("\n");
+        if self.state.down.is_some() {
+            assert!(
+                self.gone && self.boxes.is_empty() && self.networks.is_empty(),
+                "something is left\n{}",
+                log()
+            );
+            return;
+        }
+        for (service, wanted) in &self.state.desired().services {
+            let boxes: Vec<&Box_> = self.boxes.iter().filter(|it| it.service == *service).collect();
+            if !self.state.wanted(service) {
+                assert!(
+                    boxes.iter().all(|it| it.state != ContainerState::Running),
+                    "{service} runs\n{}",
+                    log()
+                );
+                continue;
+            }
+            assert_eq!(boxes.len(), 1, "containers of {service}\n{}", log());
+            let it = boxes[0];
+            assert_eq!(it.state, ContainerState::Running, "{service} is not running\n{}", log());
+            let code = self.code.get(service).copied().unwrap_or(0);
+            assert!(it.content >= code, "{service} runs old code\n{}", log());
+            assert_eq!(it.definition, wanted.definition, "{service} has an old definition\n{}", log());
+            assert_eq!(it.image, self.images[&wanted.image], "{service} has an old image\n{}", log());
+        }
+        for suite in self.state.desired().suites.keys() {
+            assert_eq!(
+                self.tested.get(suite).copied(),
+                Some(self.content(suite)),
+                "{suite} is not tested\n{}",
+                log()
+            );
+            let view = &self.state.status(self.now).services[suite].tests;
+            assert!(view.current, "the verdict of {suite} is not current\n{}", log());
+        }
+        assert!(self.environments.is_empty(), "left over: {:?}\n{}", self.environments, log());
+        assert!(self.state.status(self.now).settled, "not settled\n{}", log());
+    }
+}

@@ -1,0 +1,75 @@
+//! How much of what is known of the engine can be trusted.
+
+use crate::Observed;
+
+/// `Stale → Looking → Fresh`, and `Looking` again with a reason to look once more.
+///
+/// Only a fresh view is acted on. A look that began before our last act may show the world before it, so its answer is
+/// dropped: without this an operation would be done twice.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    freshness: Freshness,
+    /// The newest answer, trusted or not: good enough to show to people.
+    last: Option<Observed>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Freshness {
+    #[default]
+    Stale,
+    Looking,
+    LookingButStale,
+    /// The engine did not answer; an event will say when it is worth looking again.
+    Unreachable,
+    Fresh,
+}
+
+impl View {
+    /// Something happened on the engine.
+    pub(crate) fn spoil(&mut self) {
+        self.freshness = match self.freshness {
+            Freshness::Looking | Freshness::LookingButStale => Freshness::LookingButStale,
+            Freshness::Stale | Freshness::Unreachable | Freshness::Fresh => Freshness::Stale,
+        };
+    }
+
+    /// A look begins.
+    pub(crate) fn looking(&mut self) {
+        self.freshness = Freshness::Looking;
+    }
+
+    /// A look was answered. Returns whether the answer can be trusted.
+    pub(crate) fn looked(&mut self, observed: Observed) -> bool {
+        let trusted = self.freshness == Freshness::Looking;
+        self.freshness = if trusted { Freshness::Fresh } else { Freshness::Stale };
+        self.last = Some(observed);
+        trusted
+    }
+
+    /// A look was not answered.
+    pub(crate) fn failed(&mut self) {
+        self.freshness = if self.freshness == Freshness::LookingButStale {
+            Freshness::Stale
+        } else {
+            Freshness::Unreachable
+        };
+    }
+
+    pub(crate) fn wants_look(&self) -> bool {
+        self.freshness == Freshness::Stale
+    }
+
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.freshness == Freshness::Unreachable
+    }
+
+    /// What is so, for certain enough to act on.
+    pub(crate) fn fresh(&self) -> Option<&Observed> {
+        self.last.as_ref().filter(|_| self.freshness == Freshness::Fresh)
+    }
+
+    /// What was so when last looked, to show.
+    pub(crate) fn last(&self) -> Option<&Observed> {
+        self.last.as_ref()
+    }
+}
