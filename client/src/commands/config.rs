@@ -1,0 +1,33 @@
+//! `devd config`
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::project;
+use crate::render::style;
+use clap::Args;
+use devd_proto::Config as Answer;
+
+/// The project as devd understands it: canonical compose-spec as YAML, or with --json
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  devd config
+  devd config --json | jq .services.web.ports
+
+Warnings go to standard error. Exit code 2 when the files do not load.")]
+pub(crate) struct Config {}
+
+pub(crate) async fn run(context: &Context, Config {}: Config) -> Result<Exit, Error> {
+    let source = project::source(&context.globals)?;
+    let answer: Answer = context.started().await?.post("/v1/config", &source).await?;
+    for warning in &answer.warnings {
+        context.ui.draw(&style::diagnostic(warning));
+    }
+    if context.ui.json {
+        context.ui.value(&answer.config)?;
+    } else {
+        context.ui.line(answer.yaml.trim_end())?;
+    }
+    Ok(Exit::OK)
+}

@@ -1,0 +1,241 @@
+//! Starting the daemon, and knowing when it is ready without asking again and again.
+
+use crate::error::Error;
+use crate::service::systemd;
+use crate::{connect, paths};
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::net::{UnixDatagram, UnixStream};
+use tokio::process::{Child, Command};
+
+/// A daemon that has not said that it is ready by then never will.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts the daemon for this socket and connects to it.
+pub(crate) async fn daemon(socket: &Path) -> Result<UnixStream, Error> {
+    let folder = paths::folder_of(socket);
+    create_private(folder)?;
+    connect::check_folder(folder)?;
+    // Two clients may come here at once. The second waits for the first, and finds what it started.
+    let _lock = lock(folder.join("start.lock")).await?;
+    if let Some(stream) = connect::open(socket).await? {
+        return Ok(stream);
+    }
+    if systemd::starts_socket(socket).await
+        && let Some(stream) = connect::open(socket).await?
+    {
+        return Ok(stream);
+    }
+    spawn(socket, folder).await?;
+    connect::open(socket).await?.ok_or_else(|| {
+        Error::unreachable(format!("devdd says that it is ready, but nobody listens on {}", socket.display()))
+    })
+}
+
+async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
+    let program = find()?;
+    let state = paths::state()?;
+    create_private(&state)?;
+    let mut log = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(state.join("devdd-start.log"))
+        .map_err(|error| cannot("write", &state.join("devdd-start.log"), &error))?;
+    let stderr = log.try_clone().map_err(|error| Error::local(format!("cannot start devdd: {error}")))?;
+    let ready = Readiness::listen(folder)?;
+    let mut child = Command::new(&program)
+        .arg("--background")
+        .arg("--socket")
+        .arg(socket)
+        .env("NOTIFY_SOCKET", &ready.path)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        // Ctrl-C is for this command, not for the daemon.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| Error::unreachable(format!("cannot start {}: {error}", program.display())))?;
+    tokio::select! {
+        outcome = ready.wait() => outcome,
+        status = failure(&mut child) => Err(died(&program, status, &mut log)),
+        () = tokio::time::sleep(PATIENCE) => Err(Error::unreachable(format!(
+            "{} was started, but is not ready after {} s{}",
+            program.display(),
+            PATIENCE.as_secs(),
+            last_lines(&mut log)
+        ))
+        .help("devd daemon logs")),
+    }
+}
+
+/// Waits for an exit that is not the daemon going into the background.
+async fn failure(child: &mut Child) -> ExitStatus {
+    match child.wait().await {
+        Ok(status) if !status.success() => status,
+        Ok(_) | Err(_) => std::future::pending().await,
+    }
+}
+
+fn died(program: &Path, status: ExitStatus, log: &mut File) -> Error {
+    Error::unreachable(format!("{} did not start ({status}){}", program.display(), last_lines(log)))
+        .help("devd daemon logs")
+}
+
+/// The end of what the daemon wrote, as the lines under an error.
+fn last_lines(log: &mut File) -> String {
+    let mut text = Vec::new();
+    let read = log.seek(SeekFrom::Start(0)).and_then(|_| log.read_to_end(&mut text));
+    if read.is_err() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(10)..].iter().map(|line| format!("\n  {line}")).collect()
+}
+
+/// `devdd` beside this program, else on PATH.
+pub(crate) fn find() -> Result<PathBuf, Error> {
+    let own = env::current_exe().and_then(fs::canonicalize).ok();
+    let beside = own.as_deref().and_then(Path::parent).map(|folder| folder.join("devdd"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("devdd"));
+    beside.iter().cloned().chain(on_path).find(|file| is_program(file)).ok_or_else(|| {
+        let place = beside.map_or_else(String::new, |file| format!("as {} nor ", file.display()));
+        Error::unreachable(format!("devdd is not there, neither {place}on PATH"))
+            .help("install devdd next to devd: both come from the same build")
+    })
+}
+
+fn is_program(file: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    file.is_file() && access(file, Access::EXEC_OK).is_ok()
+}
+
+pub(crate) fn create_private(folder: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| cannot("create", folder, &error))
+}
+
+async fn lock(path: PathBuf) -> Result<File, Error> {
+    let shown = path.clone();
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    match tokio::time::timeout(2 * PATIENCE, locked).await {
+        Ok(Ok(Ok(file))) => Ok(file),
+        Ok(Ok(Err(error))) => Err(cannot("lock", &shown, &error)),
+        Ok(Err(_)) | Err(_) => Err(Error::unreachable("another devd command is starting the daemon")
+            .help(format!("wait for it; who holds it: fuser '{}'", shown.display()))),
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::unreachable(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The socket on which the daemon says `READY=1`, as sd_notify does. It is gone with the value.
+struct Readiness {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Readiness {
+    fn listen(folder: &Path) -> Result<Self, Error> {
+        let name = format!("notify-{}.sock", std::process::id());
+        let mut path = folder.join(&name);
+        if path.as_os_str().len() > paths::SOCKET_PATH_MAX {
+            path = env::temp_dir().join(format!("devd-{name}"));
+        }
+        // Of an earlier process with our id that was killed.
+        _ = fs::remove_file(&path);
+        match UnixDatagram::bind(&path) {
+            Ok(socket) => Ok(Self { socket, path }),
+            Err(error) => Err(cannot("bind", &path, &error)),
+        }
+    }
+
+    async fn wait(&self) -> Result<(), Error> {
+        let mut message = [0; 4096];
+        loop {
+            let length =
+                self.socket.recv(&mut message).await.map_err(|error| cannot("read", &self.path, &error))?;
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        // It is only litter, and the next run removes it too.
+        _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A program and its arguments, run to its end with nothing on its streams; whether it succeeded.
+pub(crate) async fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .await;
+    status.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn ready_is_a_line_of_a_datagram_and_the_socket_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = Readiness::listen(folder.path()).unwrap();
+        let path = ready.path.clone();
+        let daemon = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        daemon.send_to(b"STATUS=READY=1 soon", &path).unwrap();
+        daemon.send_to(b"MAINPID=7\nREADY=1\nSTATUS=x", &path).unwrap();
+        ready.wait().await.unwrap();
+        assert!(path.exists());
+        drop(ready);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_folder_too_deep_for_the_readiness_socket_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("x".repeat(100));
+        fs::create_dir(&deep).unwrap();
+        let ready = Readiness::listen(&deep).unwrap();
+        assert!(ready.path.starts_with(env::temp_dir()));
+    }
+
+    #[test]
+    fn the_last_ten_lines_are_shown() {
+        let mut log = tempfile::tempfile().unwrap();
+        for line in 0..15 {
+            writeln!(log, "line {line}\n").unwrap();
+        }
+        let shown = last_lines(&mut log);
+        assert!(shown.starts_with("\n  line 5\n") && shown.ends_with("\n  line 14"), "{shown}");
+    }
+}

@@ -1,0 +1,145 @@
+//! What a project is on its way to, while one waits for it.
+
+use super::status::{state_style, state_word};
+use super::style::{BAD, DIM, HEADER, paint};
+use super::time;
+use devd_proto::{ProjectStatus, ServiceState, ServiceStatus};
+use jiff::Timestamp;
+
+/// The picture on a terminal: a line a service, none wider than the terminal, no more than fit.
+pub(crate) fn picture(status: &ProjectStatus, now: Timestamp, columns: usize, rows: usize) -> Vec<String> {
+    let width = status.services.iter().map(|s| s.name.as_str().chars().count()).max().unwrap_or(0);
+    let mut services: Vec<&ServiceStatus> = status.services.iter().collect();
+    let room = rows.saturating_sub(2).max(1);
+    if services.len() > room {
+        // What is done is the least interesting.
+        services.sort_by_key(|service| is_done(service.state));
+    }
+    let hidden = services.len().saturating_sub(room);
+    let shown = if hidden > 0 { &services[..room - 1] } else { &services[..] };
+    let mut lines: Vec<String> = shown.iter().map(|s| picture_line(s, width, now, columns)).collect();
+    if hidden > 0 {
+        lines.push(paint(DIM, &format!("and {} more", hidden + 1)));
+    }
+    lines
+}
+
+fn picture_line(service: &ServiceStatus, width: usize, now: Timestamp, columns: usize) -> String {
+    let age = match &service.since {
+        Some(since) if !is_done(service.state) => time::age(since, now),
+        Some(_) | None => String::new(),
+    };
+    let word = state_word(service.state);
+    let state = state_style(service.state);
+    let head = format!("{:width$}  ", service.name);
+    let room = columns.saturating_sub(head.chars().count() + WORD + 3);
+    let tail = format!("{age:>4}  {}", service.reason.as_deref().unwrap_or_default());
+    let tail: String = tail.trim_end().chars().take(room).collect();
+    if tail.is_empty() {
+        return format!("{head}{}", paint(state, word));
+    }
+    format!("{head}{}  {}", paint(state, &format!("{word:<WORD$}")), paint(DIM, &tail))
+}
+
+/// The longest word for a state, `restarting`.
+const WORD: usize = 10;
+
+fn is_done(state: ServiceState) -> bool {
+    match state {
+        ServiceState::Running | ServiceState::Stopped | ServiceState::Completed => true,
+        ServiceState::Pending
+        | ServiceState::Building
+        | ServiceState::Starting
+        | ServiceState::Restarting
+        | ServiceState::Backoff
+        | ServiceState::Failed => false,
+    }
+}
+
+/// Where nothing can be drawn over: a line for each service whose state or reason is another than before.
+pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> Vec<String> {
+    let previous = |service: &ServiceStatus| {
+        before.and_then(|status| status.services.iter().find(|old| old.name == service.name))
+    };
+    after
+        .services
+        .iter()
+        .filter(|service| match previous(service) {
+            Some(old) => (old.state, &old.reason) != (service.state, &service.reason),
+            None => service.state != ServiceState::Stopped,
+        })
+        .map(|service| {
+            let state = paint(state_style(service.state), state_word(service.state));
+            let reason = service.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+            format!("{}: {state}{reason}", service.name)
+        })
+        .collect()
+}
+
+/// Why a service is not as it should be: its reason, how it ended, and its last words.
+pub(crate) fn trouble(service: &ServiceStatus) -> String {
+    let mut out = format!(
+        "{} {}\n",
+        paint(HEADER, &format!("{}:", service.name)),
+        paint(BAD, service.reason.as_deref().unwrap_or(state_word(service.state)))
+    );
+    if let Some(exit) = &service.last_exit {
+        out.push_str(&format!("  exit code {}\n", exit.code));
+        for line in super::status::last(&exit.output) {
+            out.push_str(&format!("  {} {line}\n", paint(DIM, "|")));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::test::{project, service};
+    use super::*;
+    use expect_test::expect;
+
+    fn plain(lines: &[String]) -> String {
+        lines.iter().map(|line| format!("{}\n", anstream::adapter::strip_str(line))).collect()
+    }
+
+    fn shop() -> ProjectStatus {
+        let mut web = service("service1", ServiceState::Pending);
+        web.reason = Some("waiting for db (healthy)".to_owned());
+        project(vec![service("db", ServiceState::Running), web])
+    }
+
+    #[test]
+    fn the_picture_has_a_line_a_service_and_fits() {
+        let now = "2026-05-01T12:00:00Z".parse().unwrap();
+        expect![[r#"
+            db        running
+            service1  pending       1m  waiting for db (healthy)
+        "#]]
+        .assert_eq(&plain(&picture(&shop(), now, 80, 24)));
+        expect![[r#"
+            db        running
+            service1  pending       1m  waiting
+        "#]]
+        .assert_eq(&plain(&picture(&shop(), now, 36, 24)));
+        expect![[r#"
+              and 2 more
+        "#]]
+        .assert_eq(&plain(&picture(&shop(), now, 80, 3)));
+    }
+
+    #[test]
+    fn only_what_changed_is_a_line() {
+        let before = shop();
+        let mut after = shop();
+        after.services[1] = service("service1", ServiceState::Starting);
+        expect![[r"
+            db: running
+            service1: pending (waiting for db (healthy))
+        "]]
+        .assert_eq(&plain(&changes(None, &before)));
+        expect![[r"
+            service1: starting
+        "]]
+        .assert_eq(&plain(&changes(Some(&before), &after)));
+    }
+}

@@ -1,0 +1,153 @@
+//! systemd user units: a service, and the socket that starts it.
+
+use super::{MARKER, Present, present, run};
+use crate::error::Error;
+use crate::paths;
+use std::path::{Path, PathBuf};
+
+pub(crate) const SERVICE: &str = "devdd.service";
+pub(crate) const SOCKET: &str = "devdd.socket";
+
+/// `$XDG_CONFIG_HOME/systemd/user`.
+pub(crate) fn folder() -> Result<PathBuf, Error> {
+    Ok(paths::config()?.join("systemd/user"))
+}
+
+/// Runs `systemctl --user`; whether it succeeded.
+pub(crate) async fn control(arguments: &[&str]) -> bool {
+    run("systemctl", &[&["--user"], arguments].concat()).await
+}
+
+/// Whether the units are ours and their socket is the one this client uses.
+fn serves(socket: &Path) -> bool {
+    let unit = || -> Option<String> {
+        let file = folder().ok()?.join(SOCKET);
+        matches!(present(&file), Ok(Present::Ours)).then(|| std::fs::read_to_string(file).ok())?
+    };
+    let default = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("devd/devd.sock"));
+    let listens =
+        if default.as_deref() == Some(socket) { "%t/devd/devd.sock".to_owned() } else { escape(socket) };
+    cfg!(target_os = "linux")
+        && unit().is_some_and(|text| text.lines().any(|line| line == format!("ListenStream={listens}")))
+}
+
+/// Where systemd keeps the daemon, it starts it too: whether it now listens on the socket.
+pub(crate) async fn starts_socket(socket: &Path) -> bool {
+    serves(socket) && control(&["start", SOCKET]).await
+}
+
+/// Whether the daemon on this socket is systemd's.
+pub(crate) async fn keeps(socket: &Path) -> bool {
+    serves(socket) && control(&["--quiet", "is-active", SOCKET]).await
+}
+
+pub(crate) fn service_unit(program: &Path, environment: &[(String, String)]) -> String {
+    let environment: String = environment
+        .iter()
+        .map(|(name, value)| format!("Environment={}\n", quote(&format!("{name}={value}"))))
+        .collect();
+    format!(
+        "# {MARKER}
+[Unit]
+Description=devd keeps containerised dev services running and their tests current
+Documentation=man:devd(1)
+Requires={SOCKET}
+After={SOCKET}
+
+[Service]
+Type=notify
+ExecStart={}
+{environment}Restart=on-failure
+# The services are the engine's processes: they outlive devdd, and the next one takes them over.
+
+[Install]
+WantedBy=default.target
+",
+        quote_program(program)
+    )
+}
+
+pub(crate) fn socket_unit(socket: Option<&Path>) -> String {
+    let listen = socket.map_or_else(|| "%t/devd/devd.sock".to_owned(), escape);
+    format!(
+        "# {MARKER}
+[Unit]
+Description=The socket of devd
+Documentation=man:devd(1)
+
+[Socket]
+ListenStream={listen}
+SocketMode=0600
+DirectoryMode=0700
+
+[Install]
+WantedBy=sockets.target
+"
+    )
+}
+
+/// systemd replaces `%x` nearly everywhere.
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
+}
+
+/// The program of `ExecStart`: quoted, so that spaces work. `$` means nothing in it.
+fn quote_program(program: &Path) -> String {
+    quote(&program.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn the_service_is_ready_when_it_says_so_and_comes_back_when_it_dies() {
+        let environment = [("DOCKER_HOST".to_owned(), "unix:///run/user/1000/docker.sock".to_owned())];
+        expect![[r##"
+            # Written by `devd install`; `devd uninstall` removes it.
+            [Unit]
+            Description=devd keeps containerised dev services running and their tests current
+            Documentation=man:devd(1)
+            Requires=devdd.socket
+            After=devdd.socket
+
+            [Service]
+            Type=notify
+            ExecStart="/opt/my \"tools\" 100%%/devdd"
+            Environment="DOCKER_HOST=unix:///run/user/1000/docker.sock"
+            Restart=on-failure
+            # The services are the engine's processes: they outlive devdd, and the next one takes them over.
+
+            [Install]
+            WantedBy=default.target
+        "##]]
+        .assert_eq(&service_unit(Path::new("/opt/my \"tools\" 100%/devdd"), &environment));
+    }
+
+    #[test]
+    fn the_socket_is_the_users_alone() {
+        expect![[r#"
+            # Written by `devd install`; `devd uninstall` removes it.
+            [Unit]
+            Description=The socket of devd
+            Documentation=man:devd(1)
+
+            [Socket]
+            ListenStream=%t/devd/devd.sock
+            SocketMode=0600
+            DirectoryMode=0700
+
+            [Install]
+            WantedBy=sockets.target
+        "#]]
+        .assert_eq(&socket_unit(None));
+        assert!(
+            socket_unit(Some(Path::new("/tmp/a b/d%.sock"))).contains("\nListenStream=/tmp/a b/d%%.sock\n")
+        );
+    }
+}
