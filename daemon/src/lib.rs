@@ -1,1 +1,83 @@
+//! The daemon of devd.
+//!
+//! Compose files say what should be, the engine says what is, file events say what changed. One loop per project
+//! ([`project`]) owns one state of `devd-logic`; the edges ([`engine`], [`watch`], [`history`], [`api`]) never import
+//! each other and meet in [`registry`].
 
+pub mod api;
+pub mod blueprint;
+pub mod clock;
+pub mod engine;
+pub mod history;
+pub mod hub;
+pub mod problem;
+pub mod project;
+pub mod registry;
+pub mod report;
+pub mod system;
+pub mod warm;
+pub mod watch;
+
+use engine::any::AnyEngine;
+use history::History;
+use hub::Hub;
+use project::run::Surroundings;
+use std::path::PathBuf;
+use std::time::Duration;
+use system::socket::Bound;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use watch::Watcher;
+
+/// How a daemon is to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// Test runs of one project at the same time.
+    pub runs: usize,
+}
+
+/// How long ending test runs may take before the daemon goes all the same; the next start removes what is left.
+const FAREWELL: Duration = Duration::from_secs(8);
+
+/// Serves on a socket until `shutdown`. `ready` is called when requests are answered.
+pub async fn run(
+    config: Config,
+    engine: AnyEngine,
+    bound: Bound,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(),
+) -> anyhow::Result<()> {
+    system::paths::private_folder(&config.state_dir)?;
+    let history = History::open(&config.state_dir)?;
+    let (notices, received) = mpsc::unbounded_channel();
+    let watcher = Watcher::new(notices)?;
+    let limits = devd_logic::Limits { runs: config.runs };
+    let surroundings = Surroundings { engine, watcher, history, hub: Hub::default(), limits };
+    let registry = registry::Registry::new(surroundings, received);
+    registry.restore().await;
+    let streams = CancellationToken::new();
+    let app = api::router(api::App::new(registry.clone(), config.state_dir, streams.clone()));
+    let listener = UnixListener::from_std(bound.listener.try_clone()?)?;
+    let service = app.into_make_service_with_connect_info::<api::Peer>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    ready();
+    let farewell = async {
+        shutdown.cancelled().await;
+        if tokio::time::timeout(FAREWELL, registry.close()).await.is_err() {
+            tracing::warn!("test runs did not end in time; the next start removes what is left of them");
+        }
+        // Streams go on until here, so that their readers see the runs end.
+        streams.cancel();
+        // Registrations and verdicts on their way to the disk.
+        if let Err(error) = registry.surroundings().history.settle().await {
+            tracing::warn!(%error, "the history did not settle");
+        }
+    };
+    let (served, ()) = tokio::join!(serving.into_future(), farewell);
+    served?;
+    drop(bound);
+    Ok(())
+}

@@ -1,1 +1,115 @@
-fn main() {}
+//! `devdd`: flags, log, socket, signals; the rest is the library.
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use devdd::engine::any::AnyEngine;
+use devdd::engine::docker::Docker;
+use devdd::engine::fake::Fake;
+use devdd::system::{paths, socket};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The daemon of devd: watches, decides, keeps services running and reruns their tests.
+///
+/// It is started by the first `devd` command that needs it, or at login by `devd install`.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// Listen here instead of $DEVD_SOCKET or its default.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Leave the terminal and log to devdd.log in the state folder.
+    #[arg(long)]
+    background: bool,
+    /// The engine to work with.
+    #[arg(long, value_enum, default_value_t = EngineKind::Docker, hide = true)]
+    engine: EngineKind,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EngineKind {
+    Docker,
+    Fake,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match serve(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet, or nobody reads it")]
+fn complain(message: &str) {
+    eprintln!("{message}");
+}
+
+fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let env = |name: &str| std::env::var(name).ok();
+    let state_dir = paths::state(env)?;
+    paths::private_folder(&state_dir).with_context(|| format!("the state folder {}", state_dir.display()))?;
+    // The socket comes first: whoever loses the race for it must not touch the winner's log.
+    let bound = match socket::handed_over()? {
+        Some(bound) => bound,
+        None => socket::bind(&flags.socket.clone().unwrap_or_else(|| paths::socket(env)))?,
+    };
+    log(flags.background.then_some(state_dir.as_path()))?;
+    if flags.background {
+        // Fails only for a process that leads a session already, which is what is wanted.
+        let _ = rustix::process::setsid();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let token = shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("going down");
+            token.cancel();
+        });
+        let engine = match flags.engine {
+            EngineKind::Docker => AnyEngine::Docker(Docker::connect().await),
+            EngineKind::Fake => AnyEngine::Fake(Fake::default()),
+        };
+        let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let config = devdd::Config { state_dir, runs };
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "devdd");
+        let ready = || {
+            if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+                tracing::warn!(%error, "whoever started the daemon could not be told that it is ready");
+            }
+        };
+        devdd::run(config, engine, bound, shutdown, ready).await
+    })
+}
+
+/// Logs to standard error, or to a file when the terminal is left.
+fn log(state_dir: Option<&Path>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    match state_dir {
+        None => builder.with_writer(std::io::stderr).init(),
+        Some(dir) => {
+            let path = dir.join("devdd.log");
+            let mut options = OpenOptions::new();
+            let file = options.create(true).append(true).mode(0o600).open(&path);
+            let file = file.with_context(|| format!("the log {}", path.display()))?;
+            builder.with_ansi(false).with_writer(file).init();
+        }
+    }
+    Ok(())
+}

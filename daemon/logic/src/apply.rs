@@ -11,6 +11,14 @@ impl State {
             Event::Loaded(desired) => self.loaded(*desired),
             Event::Invalid => self.invalid = true,
             Event::Changed(change) => self.changed(now, &change),
+            Event::SaveComplete(name) => {
+                if let Some(state) = self.services.get_mut(&name) {
+                    state.save_complete();
+                }
+                if let Some(suite) = self.suites.get_mut(&name) {
+                    suite.save_complete();
+                }
+            }
             Event::EngineChanged => self.view.spoil(),
             Event::EngineBack => {
                 self.epoch += 1;
@@ -130,7 +138,7 @@ impl State {
                 self.failures.remove(&subject);
             }
             // Nothing is known of what became of it; the next look tells.
-            Err(OpError::Unreachable) => {}
+            Err(OpError::Unreachable) => self.view.unanswered(),
             Err(OpError::Refused(reason)) => {
                 let earlier = self.failures.get(&subject);
                 let failure = match flight.op {
@@ -158,7 +166,12 @@ impl State {
             suite.ended(run, outcome);
         }
         self.leftovers.insert(run.clone());
-        self.view.spoil();
+        if *outcome == Outcome::Lost {
+            // Without this it would be lost again and again, as fast as runs can start.
+            self.view.unanswered();
+        } else {
+            self.view.spoil();
+        }
         let desired = &self.desired;
         self.suites.retain(|name, suite| desired.suites.contains_key(name) || suite.running.is_some());
     }

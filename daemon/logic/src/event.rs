@@ -14,6 +14,8 @@ pub enum Event {
     Invalid,
     /// Watched files of a service changed.
     Changed(Change),
+    /// An editor says of a service's files, whose change was told before, that the save is complete.
+    SaveComplete(ServiceName),
     /// The engine hints that something happened.
     EngineChanged,
     /// The engine is reached again after it was not.

@@ -10,6 +10,10 @@
 //! - **Look before you act.** The planner touches containers only on a [`view::View`] newer than the last act.
 //! - **Every act has a cause, every wait a reason.** Both are shown to the user.
 
+// A new event, operation or reaction must be thought about everywhere it is handled. Only here: enums of the standard
+// library and of others have too many words for it elsewhere.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod desired;
 pub mod effect;
 pub mod event;
@@ -155,6 +159,16 @@ impl State {
         self.suites.get(service)?.joinable(args)
     }
 
+    /// Whether a run was asked for and has not begun.
+    pub fn is_waiting(&self, run: &RunId) -> bool {
+        self.suites.values().any(|suite| suite.is_waiting(run))
+    }
+
+    /// The operation of this number, while it is under way.
+    pub fn operation(&self, id: OpId) -> Option<&Op> {
+        self.flying.get(&id).map(|flight| &flight.op)
+    }
+
     /// The definition in force.
     pub fn desired(&self) -> &Desired {
         &self.desired
@@ -178,7 +192,8 @@ impl State {
         self.flying.values().find(|flight| flight.op.subject() == *subject).map(|flight| &flight.op)
     }
 
-    fn memory(&self) -> Memory {
+    /// What must outlive the daemon.
+    pub fn memory(&self) -> Memory {
         let stopped = self.services.iter().filter(|(_, service)| service.stopped);
         let completed = self.services.iter();
         Memory {

@@ -340,7 +340,7 @@ impl State {
             });
         let unhealthy =
             need.condition == Condition::Healthy && container.is_some_and(|it| self.is_unhealthy(it));
-        failed || state.given_up() || state.stopped || without_check || unhealthy
+        failed || state.keeps_dying() || state.stopped || without_check || unhealthy
     }
 
     pub(crate) fn is_healthy(&self, container: &Container) -> bool {

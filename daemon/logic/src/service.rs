@@ -100,6 +100,13 @@ impl ServiceState {
         self.forgive();
     }
 
+    /// There is nothing to wait for any more.
+    pub(crate) fn save_complete(&mut self) {
+        if let Some(burst) = &mut self.burst {
+            burst.complete();
+        }
+    }
+
     /// Forgets the deaths so far.
     pub(crate) fn forgive(&mut self) {
         self.deaths = 0;
@@ -200,6 +207,11 @@ impl ServiceState {
     /// What it began was not done, or nobody knows: it is still owed.
     pub(crate) fn owes(&mut self, reaction: Reaction) {
         self.due = self.due.max(reaction);
+    }
+
+    /// Whether it died so often that it is not on its way up any more, though it is tried again.
+    pub(crate) fn keeps_dying(&self) -> bool {
+        self.deaths >= 3
     }
 
     /// Whether it is held after too many deaths, until something changes.

@@ -30,6 +30,11 @@ impl Burst {
         self.path = path.to_owned();
     }
 
+    /// An editor says that the save is complete.
+    pub(crate) fn complete(&mut self) {
+        self.pushed = true;
+    }
+
     /// From when on it can be acted on.
     pub(crate) fn settles(&self) -> Moment {
         if self.pushed && self.files <= FEW {

@@ -118,7 +118,7 @@ impl State {
                 matches!(hold, Some(Hold::NeedsInVain { .. } | Hold::Paused | Hold::Engine))
             }
             StateWord::Building | StateWord::Starting | StateWord::Restarting => false,
-            StateWord::Backoff => self.services[name].deaths >= PATIENCE,
+            StateWord::Backoff => self.services[name].keeps_dying(),
             StateWord::Running | StateWord::Stopped | StateWord::Completed | StateWord::Failed => true,
         }
     }
@@ -217,6 +217,3 @@ impl State {
         }
     }
 }
-
-/// After so many deaths in a row a service is not on its way up any more.
-const PATIENCE: u32 = 3;

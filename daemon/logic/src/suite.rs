@@ -78,6 +78,13 @@ impl SuiteState {
         self.rounds.changed(now, change);
     }
 
+    /// There is nothing to wait for any more.
+    pub(crate) fn save_complete(&mut self) {
+        if let Some(burst) = &mut self.burst {
+            burst.complete();
+        }
+    }
+
     /// The files are known: a verdict of an earlier life holds for them, or none does.
     pub(crate) fn compared(&mut self, verdict: Option<Outcome>) {
         self.baseline = true;
@@ -236,6 +243,10 @@ impl SuiteState {
     /// Whether the verdict is for what is on disk.
     pub(crate) fn is_current(&self) -> bool {
         self.verdict.as_ref().is_some_and(|verdict| verdict.generation == self.generation)
+    }
+
+    pub(crate) fn is_waiting(&self, run: &RunId) -> bool {
+        self.requested.as_ref().is_some_and(|requested| requested.id == *run)
     }
 
     pub(crate) fn has_request(&self) -> bool {

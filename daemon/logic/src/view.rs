@@ -11,6 +11,8 @@ pub(crate) struct View {
     freshness: Freshness,
     /// The newest answer, trusted or not: good enough to show to people.
     last: Option<Observed>,
+    /// The engine did not answer since its last answer, to whatever was asked of it.
+    silent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,12 @@ impl View {
         };
     }
 
+    /// The engine did not answer to something else than a look.
+    pub(crate) fn unanswered(&mut self) {
+        self.silent = true;
+        self.spoil();
+    }
+
     /// A look begins.
     pub(crate) fn looking(&mut self) {
         self.freshness = Freshness::Looking;
@@ -43,11 +51,13 @@ impl View {
         let trusted = self.freshness == Freshness::Looking;
         self.freshness = if trusted { Freshness::Fresh } else { Freshness::Stale };
         self.last = Some(observed);
+        self.silent = false;
         trusted
     }
 
     /// A look was not answered.
     pub(crate) fn failed(&mut self) {
+        self.silent = true;
         self.freshness = if self.freshness == Freshness::LookingButStale {
             Freshness::Stale
         } else {
@@ -60,7 +70,7 @@ impl View {
     }
 
     pub(crate) fn is_unreachable(&self) -> bool {
-        self.freshness == Freshness::Unreachable
+        self.silent
     }
 
     /// What is so, for certain enough to act on.

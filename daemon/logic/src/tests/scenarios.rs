@@ -85,6 +85,26 @@ fn a_pushed_save_waits_for_nothing() {
 }
 
 #[test]
+fn an_editor_that_speaks_after_the_event_ends_the_wait() {
+    check(
+        |world| {
+            world.save("api", "api/main.py", 1, Reaction::Restart, false);
+            world.wait(ms(3));
+            world.tell(Event::SaveComplete(name("api")));
+            world.settle();
+            world.tell(Event::SaveComplete(name("api")));
+            world.settle();
+        },
+        expect![[r#"
+            3ms restart api  # api/main.py changed
+            3ms run api as shop-3  # api/main.py changed
+            403ms shop-3 passed
+            408ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
 fn a_branch_switch_is_one_restart_and_one_run() {
     check(
         |world| {
@@ -288,11 +308,11 @@ fn the_engine_goes_and_comes_back() {
             5050ms (db: waiting for the engine)
             5050ms (web: waiting for the engine)
             5050ms (api tests: waiting for the engine)
-            5050ms run api as shop-3  # api/main.py changed
             5060ms restart api  # api/main.py changed
             5060ms start db  # it does not run
-            5450ms shop-3 passed
-            5455ms remove environment shop-3  # its run has ended
+            5060ms run api as shop-3  # api/main.py changed
+            5460ms shop-3 passed
+            5465ms remove environment shop-3  # its run has ended
         "#]],
     );
 }

@@ -380,13 +380,19 @@ impl World {
             }
             Due::RunEnds(run) => {
                 let Some((service, content, cancelled)) = self.runs.remove(&run) else { return true };
-                let outcome = if cancelled {
+                let outcome = if self.engine_gone {
+                    Outcome::Lost
+                } else if cancelled {
                     Outcome::Cancelled
                 } else {
                     self.tested.insert(service, content);
                     Outcome::Passed { took: ms(RUN) }
                 };
-                let word = if cancelled { "cancelled" } else { "passed" };
+                let word = match outcome {
+                    Outcome::Lost => "lost",
+                    Outcome::Cancelled => "cancelled",
+                    Outcome::Passed { .. } | Outcome::Failed { .. } | Outcome::Error(_) => "passed",
+                };
                 self.say(format!("{run} {word}"));
                 self.tell(Event::RunEnded { run, outcome });
             }

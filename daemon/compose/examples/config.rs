@@ -1,0 +1,47 @@
+//! Prints a project as devd understands it: `cargo run --example config -- FILE…` (or a folder).
+//!
+//! The environment is empty apart from `HOME` and `PATH`, so that two machines print the same.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "that is what it is for")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use devd_compose::{Options, load, to_json, to_yaml};
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let yaml = args.iter().any(|arg| arg == "--yaml");
+    args.retain(|arg| arg != "--yaml");
+    let mut options = Options { dir: std::env::current_dir().unwrap_or_default(), ..Options::default() };
+    for arg in args {
+        let path = PathBuf::from(arg);
+        if path.is_dir() {
+            options.dir = options.dir.join(path);
+        } else {
+            options.files.push(path);
+        }
+    }
+    for name in ["HOME", "PATH"] {
+        if let Ok(value) = std::env::var(name) {
+            options.env.insert(name.to_owned(), value);
+        }
+    }
+    match load(&options) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("{warning}\n");
+            }
+            if yaml {
+                print!("{}", to_yaml(&loaded.project));
+            } else {
+                println!("{:#}", to_json(&loaded.project));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}

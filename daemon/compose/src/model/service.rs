@@ -1,0 +1,197 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::{
+    Attachment, Build, Develop, Healthcheck, Logging, Mount, MountKind, NetworkMode, Port, RestartPolicy,
+    Span, Ulimit, XDevd, is_false, text,
+};
+
+/// One service, with everything resolved: `env_file` is folded into `environment`, paths are absolute, and the
+/// default network is attached where no other was named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Service {
+    #[serde(skip)]
+    pub name: String,
+    /// The service's key in the file that defines it first.
+    #[serde(skip)]
+    pub span: Span,
+    #[serde(skip)]
+    pub image_span: Option<Span>,
+    #[serde(skip)]
+    pub build_span: Option<Span>,
+
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_drop: Vec<String>,
+    /// `None`: the image's. Empty: none at all.
+    pub command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    /// In billionths of a CPU.
+    #[serde(rename = "cpus", serialize_with = "text::nano_cpus", skip_serializing_if = "Option::is_none")]
+    pub nano_cpus: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<String, Dependency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub develop: Option<Develop>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<String>,
+    /// `None`: the image's. Empty: none at all.
+    pub entrypoint: Option<Vec<String>>,
+    /// `None` as a value: named without a value that is set anywhere, so the engine unsets it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, Option<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expose: Vec<String>,
+    /// `host=address`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group_add: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// As written; see [`Service::image_name`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
+    /// In bytes.
+    #[serde(serialize_with = "text::bytes", skip_serializing_if = "Option::is_none")]
+    pub mem_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_mode: Option<NetworkMode>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, Attachment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Port>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub privileged: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub profiles: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartPolicy>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub security_opt: Vec<String>,
+    /// In bytes.
+    #[serde(serialize_with = "text::bytes", skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<u64>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub stdin_open: bool,
+    #[serde(serialize_with = "text::duration", skip_serializing_if = "Option::is_none")]
+    pub stop_grace_period: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+    /// `path` or `path:options`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub tty: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Mount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    #[serde(rename = "x-devd", skip_serializing_if = "XDevd::is_default")]
+    pub x_devd: XDevd,
+}
+
+impl Service {
+    /// The image that the container runs: the one named, or else the one that the build is tagged with.
+    pub fn image_name(&self, project: &str) -> String {
+        self.image.clone().unwrap_or_else(|| format!("{project}-{}", self.name))
+    }
+
+    /// The names of the services that this one mentions as needed, in no particular order and perhaps repeated.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let shared = match &self.network_mode {
+            Some(NetworkMode::Service(name)) => Some(name.as_str()),
+            Some(_) | None => None,
+        };
+        let links = self.links.iter().map(|link| link.service.as_str());
+        self.depends_on.keys().map(String::as_str).chain(links).chain(shared)
+    }
+
+    /// The bind mounts: source on the host, target in the container.
+    pub fn binds(&self) -> impl Iterator<Item = (&std::path::Path, &Mount)> {
+        self.volumes.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Bind { source, .. } => Some((source.as_path(), mount)),
+            MountKind::Volume { .. } | MountKind::Tmpfs { .. } => None,
+        })
+    }
+}
+
+/// One edge of `depends_on`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Dependency {
+    pub condition: Condition,
+    /// Restart the dependent when this dependency is restarted by hand or recreated.
+    #[serde(skip_serializing_if = "is_false")]
+    pub restart: bool,
+    pub required: bool,
+    #[serde(skip)]
+    pub span: Span,
+}
+
+/// What a dependency must have reached before its dependents start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub enum Condition {
+    #[default]
+    #[serde(rename = "service_started")]
+    Started,
+    #[serde(rename = "service_healthy")]
+    Healthy,
+    #[serde(rename = "service_completed_successfully")]
+    Completed,
+}
+
+/// Another name for a service on the networks of the linking one. Links order nothing, so they may be circular.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    pub service: String,
+    /// The service's name unless the file says otherwise.
+    pub alias: String,
+    pub span: Span,
+}
+
+impl Serialize for Link {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.alias == self.service {
+            serializer.serialize_str(&self.service)
+        } else {
+            serializer.collect_str(&format_args!("{}:{}", self.service, self.alias))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    Always,
+    Never,
+    Missing,
+    Build,
+}

@@ -1,0 +1,95 @@
+//! `environment` and `env_file`: one map of variables.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::dotenv;
+use crate::node::{Node, Value};
+use crate::substitute::Lookup as _;
+
+use super::{Keys, Reader};
+
+const ENV_FILE: Keys = Keys { known: &["path", "required", "format"], later: &[] };
+
+impl Reader<'_> {
+    /// Variables without a value get the one of the project's environment, if there is one.
+    pub(super) fn environment(&mut self, node: &Node) -> BTreeMap<String, Option<String>> {
+        let mut pairs = self.pairs(node);
+        for (key, value) in &mut pairs {
+            if value.is_none() {
+                *value = self.env.get(key);
+            }
+        }
+        pairs
+    }
+
+    /// Adds what the files set, below what is set already.
+    pub(super) fn env_files(&mut self, node: &Node, environment: &mut BTreeMap<String, Option<String>>) {
+        let mut found = BTreeMap::new();
+        match &node.value {
+            Value::Scalar { .. } if !node.is_null() => self.env_file(node, environment, &mut found),
+            Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+                self.each_item(node, |reader, item| reader.env_file(item, environment, &mut found));
+            }
+        }
+        for (key, value) in found {
+            environment.entry(key).or_insert(Some(value));
+        }
+    }
+
+    fn env_file(
+        &mut self,
+        node: &Node,
+        environment: &BTreeMap<String, Option<String>>,
+        found: &mut BTreeMap<String, String>,
+    ) {
+        let (mut path, mut required, mut raw) = (None, true, false);
+        if node.as_map().is_some() {
+            self.map(node, &ENV_FILE, |reader, key, entry| match key {
+                "path" => path = reader.word(&entry.value),
+                "required" => required = reader.flag(&entry.value).unwrap_or(true),
+                _ => raw = reader.choice(&entry.value, &[("raw", true)]).unwrap_or(false),
+            });
+            if path.is_none() && node.get("path").is_none() {
+                self.error("missing-key", node.place, "`path` is missing");
+            }
+        } else {
+            path = self.word(node);
+        }
+        let Some(text) = path else { return };
+        let path = self.resolve(&text);
+        let content = match self.context.read(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return,
+            Err(error) => return self.no_env_file(node, &path, &error),
+        };
+        let env = self.env;
+        let lookup = |name: &str| {
+            let own = || environment.get(name).cloned().flatten();
+            env.get(name).or_else(own).or_else(|| found.get(name).cloned())
+        };
+        let parse = if raw { dotenv::parse_raw } else { dotenv::parse };
+        match parse(&content, &lookup) {
+            Ok(variables) => {
+                self.context.unset_variables(&path, &variables.unset);
+                found.extend(variables.values);
+            }
+            Err(error) => {
+                let wrong = self.context.file_error("env-file", Some(&path), Some(error.line), error.message);
+                wrong.path.clone_from(&self.path);
+            }
+        }
+    }
+
+    fn no_env_file(&mut self, node: &Node, path: &Path, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            let message = format!("the env file {} does not exist", path.display());
+            let help = "make it, or say `required: false` in the long form `{path: …, required: false}`";
+            self.error("env-file", node.place, message).help(help);
+        } else {
+            let message = format!("the env file {} cannot be read: {error}", path.display());
+            self.error("env-file", node.place, message);
+        }
+    }
+}

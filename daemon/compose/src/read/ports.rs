@@ -1,0 +1,125 @@
+//! `ports` and `expose`.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Port, PortRange};
+use crate::node::Node;
+
+use super::{Keys, MAX_PORTS, Reader, short};
+
+const PORT: Keys = Keys {
+    known: &["name", "target", "host_ip", "published", "protocol", "app_protocol", "mode"],
+    later: &[],
+};
+
+impl Reader<'_> {
+    pub(super) fn ports(&mut self, node: &Node) -> Vec<Port> {
+        let mut ports: Vec<Port> = Vec::new();
+        let mut seen = BTreeSet::new();
+        self.each_item(node, |reader, item| {
+            for port in reader.port(item) {
+                if seen.insert((port.host_ip.clone(), port.published, port.target, port.protocol.clone())) {
+                    ports.push(port);
+                }
+            }
+        });
+        ports
+    }
+
+    fn port(&mut self, node: &Node) -> Vec<Port> {
+        if node.as_map().is_some() {
+            return self.long_port(node).into_iter().collect();
+        }
+        let Some(text) = self.word(node) else { return Vec::new() };
+        let port = match short::parse_port(&text) {
+            Ok(port) => port,
+            Err(problem) => {
+                let help = "write `HOST:CONTAINER`, `CONTAINER` or `ADDRESS:HOST:CONTAINER`, with `/udp` at the end if need be";
+                self.error("wrong-value", node.place, problem).help(help);
+                return Vec::new();
+            }
+        };
+        let span = self.context.span(node.place);
+        let single = port.target.first == port.target.last;
+        // A range is written short and becomes many.
+        let count = u32::from(port.target.last - port.target.first) + 1;
+        let Some(left) = self.ports_left.checked_sub(count) else {
+            self.error("too-large", node.place, format!("a project has at most {MAX_PORTS} ports"));
+            return Vec::new();
+        };
+        self.ports_left = left;
+        let targets = port.target.first..=port.target.last;
+        targets
+            .zip(0u16..)
+            .map(|(target, offset)| {
+                let published = port.published.map(|range| match range.first.checked_add(offset) {
+                    Some(number) if !single => PortRange { first: number, last: number },
+                    Some(_) | None => range,
+                });
+                Port {
+                    host_ip: port.host_ip.clone(),
+                    published,
+                    target,
+                    protocol: port.protocol.clone(),
+                    mode: "ingress".to_owned(),
+                    name: None,
+                    app_protocol: None,
+                    span: span.clone(),
+                }
+            })
+            .collect()
+    }
+
+    fn long_port(&mut self, node: &Node) -> Option<Port> {
+        let (mut target, mut published, mut name, mut host_ip, mut app_protocol) =
+            (None, None, None, None, None);
+        let (mut protocol, mut mode) = ("tcp".to_owned(), "ingress".to_owned());
+        self.map(node, &PORT, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "target" => target = reader.number::<u16>(value, "a port in the container"),
+                "published" => {
+                    published = reader.parsed(value, "a port of the host", |text| {
+                        if text.is_empty() { Some(None) } else { short::parse_range(text).map(Some) }
+                    })
+                }
+                "protocol" => {
+                    let known = [("tcp", "tcp"), ("udp", "udp"), ("sctp", "sctp")];
+                    protocol = reader.choice(value, &known).unwrap_or("tcp").to_owned();
+                }
+                "mode" => {
+                    let known = [("ingress", "ingress"), ("host", "host")];
+                    mode = reader.choice(value, &known).unwrap_or("ingress").to_owned();
+                }
+                "host_ip" => {
+                    host_ip = reader.parsed(value, "an IP address", |text| {
+                        text.parse::<std::net::IpAddr>().ok().map(|_| text.to_owned())
+                    });
+                }
+                "app_protocol" => app_protocol = reader.text(value),
+                _ => name = reader.text(value),
+            }
+        });
+        if node.get("target").is_none() {
+            self.error("missing-key", node.place, "`target` is missing: the port in the container");
+        }
+        let span = self.context.span(node.place);
+        let published = published.flatten();
+        Some(Port { host_ip, published, target: target?, protocol, mode, name, app_protocol, span })
+    }
+
+    pub(super) fn expose(&mut self, node: &Node) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut seen = BTreeSet::new();
+        self.each_item(node, |reader, item| {
+            let Some(text) = reader.word(item) else { return };
+            let (range, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+            if short::parse_range(range).is_none() || !matches!(protocol, "tcp" | "udp" | "sctp") {
+                reader.bad_value(item, "a port in the container");
+            } else if seen.insert(text.clone()) {
+                out.push(text);
+            }
+        });
+        out
+    }
+}

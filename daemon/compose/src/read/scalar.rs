@@ -1,0 +1,160 @@
+//! What a plain YAML scalar stands for, where that matters.
+
+use crate::node::{Node, Style, Value};
+
+pub(super) fn parse_flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" | "y" | "yes" | "on" => Some(true),
+        "0" | "f" | "false" | "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_true(text: &str) -> bool {
+    parse_flag(text) == Some(true)
+}
+
+/// The text of a scalar after the round through numbers that compose makes it take: `1.10` is `1.1`, `0755` is `493`.
+/// `None` when it is not a scalar.
+pub(super) fn as_written_by_compose(node: &Node) -> Option<String> {
+    let Value::Scalar { text, style } = &node.value else { return None };
+    let number = match style {
+        Style::Plain => {
+            constant(text).or_else(|| integer(text)).or_else(|| float(text)).or_else(|| date(text))
+        }
+        Style::Quoted => None,
+    };
+    Some(number.unwrap_or_else(|| text.to_string()))
+}
+
+fn constant(text: &str) -> Option<String> {
+    let word = match text {
+        "true" | "True" | "TRUE" => "true",
+        "false" | "False" | "FALSE" => "false",
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => "+Inf",
+        "-.inf" | "-.Inf" | "-.INF" => "-Inf",
+        ".nan" | ".NaN" | ".NAN" => "NaN",
+        _ => return None,
+    };
+    Some(word.to_owned())
+}
+
+fn integer(text: &str) -> Option<String> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+') || text.ends_with('_') {
+        return None;
+    }
+    let plain = text.replace('_', "");
+    let (negative, digits) = match plain.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, digits.get(2..)?),
+        [b'0', b'o' | b'O', ..] => (8, digits.get(2..)?),
+        [b'0', b'b' | b'B', ..] => (2, digits.get(2..)?),
+        [b'0', _, ..] => (8, digits.get(1..)?),
+        _ => (10, digits),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let value = u64::from_str_radix(digits, radix).ok()?;
+    let fits = !negative || value <= i64::MIN.unsigned_abs();
+    fits.then(|| if negative && value > 0 { format!("-{value}") } else { value.to_string() })
+}
+
+fn float(text: &str) -> Option<String> {
+    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let (mantissa, exponent) = match body.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (body, None),
+    };
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent_is_well = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let starts = mantissa.starts_with(|c: char| c.is_ascii_digit())
+        || part.starts_with(|c: char| c.is_ascii_digit()) && whole.is_empty();
+    if !starts || !digits(whole) || !digits(part) || !exponent_is_well {
+        return None;
+    }
+    let value: f64 = text.replace('_', "").parse().ok()?;
+    value.is_finite().then(|| go_float(value))
+}
+
+/// The shortest text, with an exponent from 1e21 on and below 1e-4.
+fn go_float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if value == 0.0 || (-4..21).contains(&exponent) {
+        return value.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+fn date(text: &str) -> Option<String> {
+    let [year, month, day] = text.split('-').collect::<Vec<_>>().try_into().ok()?;
+    let number = |part: &str, digits: usize| {
+        let well_formed = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        if well_formed { part.parse::<u32>().ok() } else { None }
+    };
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return None,
+    };
+    (1..=days).contains(&day).then(|| format!("{text} 00:00:00 +0000 UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::context::Place;
+
+    #[test]
+    fn plain_scalars_come_out_as_compose_prints_them() {
+        for (text, written) in [
+            ("1.10", "1.1"),
+            ("0755", "493"),
+            ("0o17", "15"),
+            ("0x1F", "31"),
+            ("1_000", "1000"),
+            ("-5", "-5"),
+            ("+5", "5"),
+            ("1e3", "1000"),
+            ("1e21", "1e+21"),
+            ("0.00001", "1e-05"),
+            ("3.0", "3"),
+            (".5", "0.5"),
+            ("089", "89"),
+            ("2026-01-02", "2026-01-02 00:00:00 +0000 UTC"),
+            ("2026-02-30", "2026-02-30"),
+            ("True", "true"),
+            ("yes", "yes"),
+            ("on", "on"),
+            ("1.2.3", "1.2.3"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("12:30", "12:30"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("e5", "e5"),
+            ("-", "-"),
+            ("ä", "ä"),
+        ] {
+            let place = Place { file: 0, line: 1, column: 1, length: 1 };
+            let value = Value::Scalar { text: Rc::from(text), style: Style::Plain };
+            let node = Node { place, tag: None, value };
+            assert_eq!(as_written_by_compose(&node).as_deref(), Some(written), "{text}");
+            assert_eq!(as_written_by_compose(&Node::text(place, text)).as_deref(), Some(text), "{text}");
+        }
+    }
+}

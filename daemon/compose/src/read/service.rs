@@ -1,0 +1,312 @@
+//! One service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Condition, Dependency, Link, NetworkMode, Service};
+use crate::node::{Entry, Node};
+use crate::paths::nearest;
+
+use super::project::Kind;
+use super::{Keys, Reader};
+
+const SERVICE: Keys = Keys {
+    known: &[
+        "build",
+        "cap_add",
+        "cap_drop",
+        "command",
+        "container_name",
+        "cpus",
+        "depends_on",
+        "develop",
+        "dns",
+        "entrypoint",
+        "env_file",
+        "environment",
+        "expose",
+        "extra_hosts",
+        "group_add",
+        "healthcheck",
+        "hostname",
+        "image",
+        "init",
+        "labels",
+        "links",
+        "logging",
+        "mem_limit",
+        "network_mode",
+        "networks",
+        "platform",
+        "ports",
+        "privileged",
+        "profiles",
+        "pull_policy",
+        "read_only",
+        "restart",
+        "security_opt",
+        "shm_size",
+        "stdin_open",
+        "stop_grace_period",
+        "stop_signal",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "user",
+        "volumes",
+        "working_dir",
+        "x-devd",
+    ],
+    later: &[
+        "annotations",
+        "attach",
+        "blkio_config",
+        "cgroup",
+        "cgroup_parent",
+        "configs",
+        "cpu_count",
+        "cpu_percent",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_rt_period",
+        "cpu_rt_runtime",
+        "cpu_shares",
+        "cpuset",
+        "credential_spec",
+        "deploy",
+        "device_cgroup_rules",
+        "devices",
+        "dns_opt",
+        "dns_search",
+        "domainname",
+        "extends",
+        "external_links",
+        "gpus",
+        "ipc",
+        "isolation",
+        "label_file",
+        "mac_address",
+        "mem_reservation",
+        "mem_swappiness",
+        "memswap_limit",
+        "models",
+        "oom_kill_disable",
+        "oom_score_adj",
+        "pid",
+        "pids_limit",
+        "post_start",
+        "pre_start",
+        "pre_stop",
+        "provider",
+        "runtime",
+        "scale",
+        "secrets",
+        "storage_opt",
+        "use_api_socket",
+        "userns_mode",
+        "uts",
+        "volume_driver",
+        "volumes_from",
+    ],
+};
+const DEPENDENCY: Keys = Keys { known: &["condition", "restart", "required"], later: &[] };
+
+impl Reader<'_> {
+    pub(super) fn service(&mut self, entry: &Entry) -> Service {
+        let mut out = Service {
+            name: entry.key.to_string(),
+            span: self.context.span(entry.place),
+            ..Service::default()
+        };
+        let node = &entry.value;
+        if node.is_null() {
+            self.error("empty-value", entry.place, format!("the service `{}` is empty", entry.key))
+                .help("give it an `image` or a `build`");
+            return out;
+        }
+        self.map(node, &SERVICE, |reader, key, entry| reader.service_key(&mut out, key, entry));
+        // Last, because values of `environment` are seen by variables in the files.
+        if let Some(entry) = node.get("env_file") {
+            self.within("env_file", |reader| reader.env_files(&entry.value, &mut out.environment));
+        }
+        let (image, build) = (node.get("image"), node.get("build"));
+        // These bring an image, and are said to be unsupported already.
+        let elsewhere = node.get("extends").is_some() || node.get("provider").is_some();
+        let nothing = image.is_none() && build.is_none_or(|entry| entry.value.is_null());
+        // A misspelt word is said as such.
+        let misspelt = |entry: &Entry| {
+            !SERVICE.known.contains(&&*entry.key)
+                && nearest(&entry.key, ["image", "build"].into_iter()).is_some()
+        };
+        let misspelt = node.as_map().unwrap_or_default().iter().any(misspelt);
+        if node.as_map().is_some() && nothing && !elsewhere && !misspelt {
+            let message = format!("the service `{}` has neither an image nor a build", entry.key);
+            self.error("no-image", entry.place, message).help("name an `image`, or a folder to `build`");
+        }
+        if !out.networks.is_empty()
+            && out.network_mode.is_some()
+            && let Some(entry) = node.get("networks")
+        {
+            let message = "`networks` and `network_mode` exclude each other";
+            self.within("networks", |reader| {
+                reader.error("conflict", entry.place, message).help("keep one of them");
+            });
+        }
+        self.same_target(&out, node);
+        if out.networks.is_empty() && out.network_mode.is_none() {
+            out.networks.insert("default".to_owned(), crate::model::Attachment::default());
+        }
+        out
+    }
+
+    fn service_key(&mut self, out: &mut Service, key: &str, entry: &Entry) {
+        let value = &entry.value;
+        match key {
+            "build" => {
+                out.build_span = Some(self.context.span(entry.place));
+                out.build = self.build(value);
+            }
+            "cap_add" => out.cap_add = self.strings(value),
+            "cap_drop" => out.cap_drop = self.strings(value),
+            "command" => out.command = self.command(value),
+            "container_name" => {
+                out.container_name = self.container_name(value);
+                if let Some(name) = &out.container_name {
+                    self.refer(Kind::Container, name, value.place);
+                }
+            }
+            "cpus" => {
+                out.nano_cpus = self.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+            }
+            "depends_on" => out.depends_on = self.depends_on(value),
+            "develop" => out.develop = self.develop(value),
+            "dns" => out.dns = self.string_or_list(value),
+            "entrypoint" => out.entrypoint = self.command(value),
+            "environment" => out.environment = self.environment(value),
+            "expose" => out.expose = self.expose(value),
+            "extra_hosts" => out.extra_hosts = self.extra_hosts(value),
+            "group_add" => out.group_add = self.strings(value),
+            "healthcheck" => out.healthcheck = self.healthcheck(value),
+            "hostname" => out.hostname = self.word(value),
+            "image" => {
+                out.image_span = Some(self.context.span(value.place));
+                out.image = self.word(value);
+            }
+            "init" => out.init = self.flag(value),
+            "labels" => out.labels = self.full_pairs(value),
+            "links" => out.links = self.links(value),
+            "logging" => out.logging = self.logging(value),
+            "mem_limit" => out.mem_limit = self.size(value),
+            "network_mode" => {
+                out.network_mode = self.network_mode(value);
+                if let Some(NetworkMode::Service(name)) = &out.network_mode {
+                    self.refer(Kind::Namespace, name, value.place);
+                }
+            }
+            "networks" => out.networks = self.attachments(value),
+            "platform" => out.platform = self.word(value),
+            "ports" => out.ports = self.ports(value),
+            "privileged" => out.privileged = self.flag(value).unwrap_or(false),
+            "profiles" => out.profiles = self.strings(value).into_iter().collect(),
+            "pull_policy" => out.pull_policy = self.pull_policy(value),
+            "read_only" => out.read_only = self.flag(value).unwrap_or(false),
+            "restart" => out.restart = self.restart(value),
+            "security_opt" => out.security_opt = self.strings(value),
+            "shm_size" => out.shm_size = self.size(value),
+            "stdin_open" => out.stdin_open = self.flag(value).unwrap_or(false),
+            "stop_grace_period" => out.stop_grace_period = self.duration(value),
+            "stop_signal" => out.stop_signal = self.word(value),
+            "sysctls" => out.sysctls = self.full_pairs(value),
+            "tmpfs" => out.tmpfs = self.string_or_list(value),
+            "tty" => out.tty = self.flag(value).unwrap_or(false),
+            "ulimits" => out.ulimits = self.ulimits(value),
+            "user" => out.user = self.word(value),
+            "volumes" => out.volumes = self.mounts(value),
+            "working_dir" => out.working_dir = self.word(value),
+            "x-devd" => out.x_devd = self.x_devd(value),
+            // `env_file` waits for the rest.
+            _ => {}
+        }
+    }
+
+    fn container_name(&mut self, node: &Node) -> Option<String> {
+        let name = self.word(node)?;
+        let well_formed = name.len() > 1
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        if !well_formed {
+            self.bad_value(node, "a container's name")
+                .help("it is letters, digits, `_`, `.` and `-`, two or more");
+            return None;
+        }
+        Some(name)
+    }
+
+    fn depends_on(&mut self, node: &Node) -> BTreeMap<String, Dependency> {
+        let mut out = BTreeMap::new();
+        if node.as_list().is_some() {
+            self.each_item(node, |reader, item| {
+                if let Some(name) = reader.word(item) {
+                    let span = reader.context.span(item.place);
+                    reader.refer(Kind::Dependency, &name, item.place);
+                    out.insert(name, Dependency { required: true, span, ..Dependency::default() });
+                }
+            });
+            return out;
+        }
+        self.each_entry(node, |reader, entry| {
+            let span = reader.context.span(entry.place);
+            let mut dependency = Dependency { required: true, span, ..Dependency::default() };
+            reader.map(&entry.value, &DEPENDENCY, |reader, key, entry| match key {
+                "condition" => {
+                    let known = [
+                        ("service_started", Condition::Started),
+                        ("service_healthy", Condition::Healthy),
+                        ("service_completed_successfully", Condition::Completed),
+                    ];
+                    dependency.condition = reader.choice(&entry.value, &known).unwrap_or_default();
+                }
+                "restart" => dependency.restart = reader.flag(&entry.value).unwrap_or(false),
+                _ => dependency.required = reader.flag(&entry.value).unwrap_or(true),
+            });
+            let kind = if dependency.required { Kind::Dependency } else { Kind::Wish };
+            reader.refer(kind, &entry.key, entry.place);
+            out.insert(entry.key.to_string(), dependency);
+        });
+        out
+    }
+
+    fn links(&mut self, node: &Node) -> Vec<Link> {
+        let mut out: Vec<Link> = Vec::new();
+        let mut seen = BTreeSet::new();
+        self.each_item(node, |reader, item| {
+            let Some(text) = reader.word(item) else { return };
+            let (service, alias) = text.split_once(':').unwrap_or((&text, &text));
+            if service.is_empty() || alias.is_empty() || alias.contains(':') {
+                reader.bad_value(item, "a link").help("write `SERVICE` or `SERVICE:ALIAS`");
+                return;
+            }
+            reader.refer(Kind::Link, service, item.place);
+            if seen.insert((service.to_owned(), alias.to_owned())) {
+                let span = reader.context.span(item.place);
+                out.push(Link { service: service.to_owned(), alias: alias.to_owned(), span });
+            }
+        });
+        out
+    }
+
+    fn same_target(&mut self, service: &Service, node: &Node) {
+        let mounted: BTreeSet<&str> = service.volumes.iter().map(|mount| mount.target.as_str()).collect();
+        for tmpfs in &service.tmpfs {
+            let path = super::short::clean_target(tmpfs.split(':').next().unwrap_or_default());
+            if mounted.contains(path.as_str())
+                && let Some(entry) = node.get("tmpfs")
+            {
+                let message = format!("`{path}` is in `tmpfs` and in `volumes`");
+                self.within("tmpfs", |reader| {
+                    reader.error("conflict", entry.place, message).help("keep one of them");
+                });
+            }
+        }
+    }
+}

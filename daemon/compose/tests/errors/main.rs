@@ -1,0 +1,11 @@
+//! Every way to be wrong that is worth a good sentence, as people see it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod project;
+mod values;
+mod yaml;
+
+fn check(yaml: &str, expected: expect_test::Expect) {
+    expected.assert_eq(&common::outcome(yaml));
+}

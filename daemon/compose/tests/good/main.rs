@@ -1,0 +1,6 @@
+//! What good files mean.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod every_field;
+mod meaning;

@@ -1,0 +1,103 @@
+//! Production images: the Dockerfile with its defaults, no mounts, no development mode.
+
+use super::App;
+use super::extract::{Body, Failure};
+use crate::engine::spec::Act;
+use crate::engine::{Engine as _, EngineError, Progress};
+use crate::{problem, registry};
+use axum::body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use devd_proto::{BuildLine, BuildRequest, Code, Problem, ServiceName};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+/// Builds production images, one after the other; NDJSON of `BuildLine`.
+#[utoipa::path(post, path = "/v1/build", tag = "projects", request_body = BuildRequest,
+    responses((status = 200, content_type = "application/x-ndjson", body = BuildLine), (status = 422, body = Problem)))]
+pub(super) async fn build(State(app): State<App>, Body(request): Body<BuildRequest>) -> Result<Response, Failure> {
+    let blueprint = registry::load(request.source.clone()).await?;
+    let all = || blueprint.project.services.values().filter(|service| service.build.is_some());
+    let chosen: Vec<ServiceName> = if request.services.is_empty() {
+        all().map(|service| ServiceName::new(service.name.clone())).collect()
+    } else {
+        request.services.clone()
+    };
+    let mut specs = Vec::new();
+    for service in chosen {
+        if blueprint.service(&service).is_none() {
+            let title = format!("project {} has no service {service}", blueprint.name);
+            return Err(Problem::new(Code::UnknownService, title).into());
+        }
+        let Some(mut spec) = blueprint.stack().build(service.as_str()) else {
+            return Err(Problem::new(Code::NoBuild, format!("{service} has no `build`")).into());
+        };
+        if request.platform.is_some() {
+            spec.platform.clone_from(&request.platform);
+        }
+        specs.push((service, spec));
+    }
+    if specs.is_empty() {
+        return Err(Problem::new(Code::NoBuild, "no service has a `build`").into());
+    }
+    if let Some(tag) = &request.tag {
+        let [(_, spec)] = &mut specs[..] else {
+            let help = "name one service, or leave --tag out";
+            return Err(Problem::new(Code::BadRequest, "one tag for several images").help(help).into());
+        };
+        spec.tag.clone_from(tag);
+    }
+    let (sender, receiver) = mpsc::channel(256);
+    let engine = app.registry.surroundings().engine.clone();
+    let push = request.push;
+    tokio::spawn(async move {
+        for (service, spec) in specs {
+            let image = spec.tag.clone();
+            let built = apply(&engine, &service, Act::Build(Box::new(spec)), &sender).await;
+            let pushed = match built {
+                Ok(id) if push => {
+                    let act = Act::Push { image: image.clone() };
+                    apply(&engine, &service, act, &sender).await.map(|_| id)
+                }
+                other => other,
+            };
+            let line = match pushed {
+                Ok(id) => BuildLine::Built { service, image, id },
+                Err(error) => BuildLine::Failed { service, problem: problem::engine_error(&error) },
+            };
+            let failed = matches!(line, BuildLine::Failed { .. });
+            // A client that went away ends the work after the image under way.
+            if sender.send(line).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    let lines = tokio_stream::wrappers::ReceiverStream::new(receiver).map(|line| {
+        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+        bytes.push(b'\n');
+        Ok::<_, std::convert::Infallible>(bytes)
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body::Body::from_stream(lines)).into_response())
+}
+
+async fn apply(
+    engine: &crate::engine::any::AnyEngine,
+    service: &ServiceName,
+    act: Act,
+    sender: &mpsc::Sender<BuildLine>,
+) -> Result<String, EngineError> {
+    let (lines, mut output) = mpsc::channel(1024);
+    let pass_on = async {
+        while let Some(text) = output.recv().await {
+            // As above: whoever reads may have gone.
+            let _ = sender.send(BuildLine::Output { service: service.clone(), text }).await;
+        }
+    };
+    let work = async {
+        let progress = Progress::to(lines);
+        engine.apply(&act, &progress).await
+    };
+    let (applied, ()) = tokio::join!(work, pass_on);
+    Ok(applied?.id.unwrap_or_default())
+}

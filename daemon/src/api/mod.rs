@@ -1,0 +1,108 @@
+//! The HTTP API: translation between requests and the registry, nothing more.
+//!
+//! Every route is documented where its handler is, and the OpenAPI document is made of that.
+
+mod build;
+mod events;
+mod exec;
+mod extract;
+mod files;
+mod logs;
+mod meta;
+mod peer;
+mod projects;
+mod runs;
+mod services;
+
+use crate::clock;
+use crate::engine::any::AnyEngine;
+use crate::registry::Registry;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use devd_proto::{Code, Problem};
+use extract::Failure;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use peer::Peer;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The projects.
+    pub registry: Registry<AnyEngine>,
+    /// When the daemon started.
+    pub started: Instant,
+    /// The same on the calendar.
+    pub started_at: Arc<str>,
+    /// Where state is kept.
+    pub state_dir: Arc<PathBuf>,
+    /// Ends streams that would never end by themselves.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// Handlers of a daemon that starts now.
+    pub fn new(registry: Registry<AnyEngine>, state_dir: PathBuf, shutdown: CancellationToken) -> Self {
+        Self {
+            registry,
+            started: Instant::now(),
+            started_at: clock::now_text().into(),
+            state_dir: Arc::new(state_dir),
+            shutdown,
+        }
+    }
+}
+
+/// The largest request that makes sense: a caller's environment can have a megabyte.
+const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "devd",
+    description = "The daemon of devd, on a unix socket. Times are RFC 3339 in UTC, durations milliseconds, ids opaque. \
+                   Errors are RFC 9457 problem documents with a stable `code`."
+))]
+struct Document;
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(meta::version))
+        .routes(routes!(meta::status))
+        .routes(routes!(meta::doctor))
+        .routes(routes!(meta::metrics))
+        .routes(routes!(projects::register))
+        .routes(routes!(projects::show, projects::remove))
+        .routes(routes!(projects::resolve))
+        .routes(routes!(projects::config))
+        .routes(routes!(services::start))
+        .routes(routes!(services::stop))
+        .routes(routes!(services::restart))
+        .routes(routes!(services::rebuild))
+        .routes(routes!(logs::service))
+        .routes(routes!(exec::exec))
+        .routes(routes!(build::build))
+        .routes(routes!(files::saved))
+        .routes(routes!(files::why))
+        .routes(routes!(runs::start, runs::list))
+        .routes(routes!(runs::show, runs::cancel))
+        .routes(routes!(runs::log))
+        .routes(routes!(events::stream))
+        .split_for_parts();
+    let document = document.to_pretty_json().unwrap_or_default();
+    let openapi = axum::routing::get(move || async move {
+        ([(axum::http::header::CONTENT_TYPE, "application/json")], document)
+    });
+    router
+        .route("/v1/openapi.json", openapi)
+        .fallback(|| async { Failure(Problem::new(Code::NotFound, "no such route").help("see /v1/openapi.json")) })
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .layer(axum::middleware::from_fn(peer::only_the_owner))
+        .with_state(app)
+}

@@ -1,0 +1,63 @@
+//! Projects: register, show, forget, and what their files say.
+
+use super::App;
+use super::extract::{Answer, Body, Query};
+use crate::{problem, registry};
+use axum::Json;
+use axum::extract::{Path, State};
+use devd_proto::{Config, Problem, ProjectName, ProjectSource, ProjectStatus, RegisterRequest, Registered, Removed, Resolved, Value};
+use serde::Deserialize;
+
+/// Registers a project and brings it up, or brings a registered one up to date.
+#[utoipa::path(post, path = "/v1/projects", tag = "projects", request_body = RegisterRequest,
+    responses((status = 200, body = Registered), (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn register(State(app): State<App>, Body(request): Body<RegisterRequest>) -> Answer<Registered> {
+    Ok(Json(app.registry.register(request).await?))
+}
+
+/// One project.
+#[utoipa::path(get, path = "/v1/projects/{project}", tag = "projects", params(("project" = String, Path)),
+    responses((status = 200, body = ProjectStatus), (status = 404, body = Problem)))]
+pub(super) async fn show(State(app): State<App>, Path(project): Path<ProjectName>) -> Answer<ProjectStatus> {
+    app.registry.up_to_date().await;
+    Ok(Json((*app.registry.get(&project)?.status()).clone()))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoveQuery {
+    /// Removes its volumes too.
+    #[serde(default)]
+    volumes: bool,
+}
+
+/// Stops and removes everything of a project and forgets it; answers when it is gone.
+#[utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects",
+    params(("project" = String, Path), RemoveQuery),
+    responses((status = 200, body = Removed), (status = 404, body = Problem), (status = 502, body = Problem)))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(project): Path<ProjectName>,
+    Query(query): Query<RemoveQuery>,
+) -> Answer<Removed> {
+    Ok(Json(app.registry.remove(&project, query.volumes).await?))
+}
+
+/// Which project a folder and options mean.
+#[utoipa::path(post, path = "/v1/resolve", tag = "projects", request_body = ProjectSource,
+    responses((status = 200, body = Resolved), (status = 422, body = Problem)))]
+pub(super) async fn resolve(State(app): State<App>, Body(source): Body<ProjectSource>) -> Answer<Resolved> {
+    Ok(Json(app.registry.resolve(&source).await?))
+}
+
+/// The project as devd understands it.
+#[utoipa::path(post, path = "/v1/config", tag = "projects", request_body = ProjectSource,
+    responses((status = 200, body = Config), (status = 422, body = Problem)))]
+pub(super) async fn config(Body(source): Body<ProjectSource>) -> Answer<Config> {
+    let blueprint = registry::load(source).await?;
+    Ok(Json(Config {
+        config: Value(devd_compose::to_json(&blueprint.project)),
+        yaml: devd_compose::to_yaml(&blueprint.project),
+        warnings: blueprint.warnings.iter().map(problem::diagnostic).collect(),
+    }))
+}

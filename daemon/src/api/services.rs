@@ -1,0 +1,76 @@
+//! What is done with one service by hand.
+
+use super::App;
+use super::extract::Answer;
+use crate::project::{Request, Verb};
+use axum::Json;
+use axum::extract::{Path, State};
+use devd_proto::{Accepted, Code, Problem, ProjectName, ServiceName};
+
+async fn perform(app: App, project: ProjectName, service: ServiceName, verb: Verb) -> Answer<Accepted> {
+    let handle = app.registry.get(&project)?;
+    let answer = handle.ask(|reply| Request::Service { service, verb, reply }).await;
+    let revision = answer.unwrap_or_else(|| Err(Problem::new(Code::UnknownProject, "the project went down")))?;
+    Ok(Json(Accepted { revision }))
+}
+
+/// Starts a service, and what it needs.
+#[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/start", tag = "services",
+    params(("project" = String, Path), ("service" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn start(
+    State(app): State<App>,
+    Path((project, service)): Path<(ProjectName, ServiceName)>,
+) -> Answer<Accepted> {
+    perform(app, project, service, Verb::Start).await
+}
+
+/// Stops a service and leaves it stopped.
+#[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/stop", tag = "services",
+    params(("project" = String, Path), ("service" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn stop(
+    State(app): State<App>,
+    Path((project, service)): Path<(ProjectName, ServiceName)>,
+) -> Answer<Accepted> {
+    perform(app, project, service, Verb::Stop).await
+}
+
+/// Restarts a service.
+#[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/restart", tag = "services",
+    params(("project" = String, Path), ("service" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn restart(
+    State(app): State<App>,
+    Path((project, service)): Path<(ProjectName, ServiceName)>,
+) -> Answer<Accepted> {
+    perform(app, project, service, Verb::Restart).await
+}
+
+/// Builds a service's image and makes its container anew.
+#[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/rebuild", tag = "services",
+    params(("project" = String, Path), ("service" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn rebuild(
+    State(app): State<App>,
+    Path((project, service)): Path<(ProjectName, ServiceName)>,
+) -> Answer<Accepted> {
+    perform(app, project, service, Verb::Rebuild).await
+}
+
+/// The container of a service: its id.
+pub(super) fn container(app: &App, project: &ProjectName, service: &ServiceName) -> Result<String, Problem> {
+    let handle = app.registry.get(project)?;
+    let status = handle.status();
+    let found = status.services.iter().find(|it| it.name == *service);
+    let Some(found) = found else {
+        let names: Vec<&str> = status.services.iter().map(|it| it.name.as_str()).collect();
+        let title = format!("project {project} has no service {service}");
+        return Err(Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", "))));
+    };
+    let container = found.container.as_ref().ok_or_else(|| {
+        let help = format!("`devd start {service}` starts it");
+        Problem::new(Code::NotRunning, format!("{service} has no container")).help(help)
+    })?;
+    Ok(container.id.clone())
+}

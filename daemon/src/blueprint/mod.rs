@@ -1,0 +1,187 @@
+//! A project as the daemon works with it: what its compose files say, resolved into what is asked of the engine
+//! ([`stack`]), of the logic ([`Blueprint::desired`]) and of the watcher ([`watching`]).
+
+mod stack;
+mod watching;
+
+use devd_compose::model::{self, Condition as ComposeCondition, NetworkMode, PullPolicy, Tests};
+use devd_compose::{Diagnostic, LoadError, Options, Project, Suite};
+use devd_logic::{Condition, Desired, Need, Pull};
+use devd_proto::{ProjectName, ProjectSource, ServiceName};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+pub use stack::Stack;
+
+/// Everything a project's files say, and their tests' files with them.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
+    /// The project's name.
+    pub name: ProjectName,
+    /// The project. Services that only serve as tests are not among its services.
+    pub project: Project,
+    /// Tests by the service whose they are.
+    pub suites: BTreeMap<ServiceName, Suite>,
+    /// Suites whose files do not load; their services run all the same.
+    pub broken_suites: BTreeMap<ServiceName, Diagnostic>,
+    /// What the files say that their writer may not mean.
+    pub warnings: Vec<Diagnostic>,
+    /// Every file whose change means reading everything again.
+    pub inputs: BTreeSet<PathBuf>,
+    /// The variables of the caller's environment that mattered.
+    pub env_used: BTreeMap<String, String>,
+}
+
+/// What a client says about a project, as the loader takes it.
+pub fn options(source: &ProjectSource) -> Options {
+    let paths = |texts: &[String]| texts.iter().map(PathBuf::from).collect();
+    Options {
+        dir: PathBuf::from(&source.dir),
+        files: paths(&source.files),
+        profiles: source.profiles.clone(),
+        project_name: source.project_name.clone(),
+        env_files: paths(&source.env_files),
+        env: source.env.clone(),
+    }
+}
+
+impl Blueprint {
+    /// A project of which only the name and the folder are known.
+    pub fn empty(name: ProjectName, dir: PathBuf) -> Self {
+        let project = Project { name: name.to_string(), dir, ..Project::default() };
+        Self {
+            name,
+            project,
+            suites: BTreeMap::new(),
+            broken_suites: BTreeMap::new(),
+            warnings: Vec::new(),
+            inputs: BTreeSet::new(),
+            env_used: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a project's files. Blocks on the disk.
+    pub fn load(source: &ProjectSource) -> Result<Self, LoadError> {
+        let options = options(source);
+        let loaded = devd_compose::load(&options)?;
+        let mut blueprint = Self {
+            name: ProjectName::new(loaded.project.name.clone()),
+            suites: BTreeMap::new(),
+            broken_suites: BTreeMap::new(),
+            warnings: loaded.warnings,
+            inputs: loaded.inputs,
+            env_used: loaded.env_used,
+            project: loaded.project,
+        };
+        let names: Vec<String> = blueprint.project.services.keys().cloned().collect();
+        let only_tests = devd_compose::suite_services(&blueprint.project);
+        for name in names.iter().filter(|name| !only_tests.contains(*name)) {
+            blueprint.find_suite(name, &options);
+        }
+        for name in &only_tests {
+            blueprint.project.services.remove(name);
+        }
+        Ok(blueprint)
+    }
+
+    fn find_suite(&mut self, name: &str, options: &Options) {
+        let service = ServiceName::from(name);
+        match devd_compose::find_suite(&self.project, name, options) {
+            Ok(None) => {}
+            Ok(Some(suite)) => {
+                self.inputs.extend(suite.inputs.iter().cloned());
+                self.warnings.extend(suite.warnings.iter().cloned());
+                self.suites.insert(service, suite);
+            }
+            Err(error) => {
+                self.inputs.extend(error.inputs);
+                if let Some(first) = error.diagnostics.into_iter().next() {
+                    self.broken_suites.insert(service, first);
+                }
+            }
+        }
+    }
+
+    /// The dev stack.
+    pub fn stack(&self) -> Stack<'_> {
+        Stack::dev(&self.project)
+    }
+
+    /// A service of the dev stack.
+    pub fn service(&self, name: &ServiceName) -> Option<&model::Service> {
+        self.project.services.get(name.as_str())
+    }
+
+    /// What decisions need to know.
+    pub fn desired(&self) -> Desired {
+        let stack = self.stack();
+        let services = self.project.services.iter().map(|(name, service)| {
+            let desired = devd_logic::Service {
+                definition: definition(&stack, name),
+                image: stack.image(service),
+                build: service.build.is_some(),
+                pull: match service.pull_policy {
+                    Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
+                    Some(PullPolicy::Always | PullPolicy::Missing) | None => Pull::Missing,
+                },
+                needs: needs(service),
+            };
+            (ServiceName::from(name.as_str()), desired)
+        });
+        let networks = self.project.networks.values().filter(|network| !network.external);
+        let volumes = self.project.volumes.values().filter(|volume| !volume.external);
+        let suites = self.suites.iter().map(|(name, suite)| {
+            (name.clone(), devd_logic::Suite { on_change: suite.settings.on_change })
+        });
+        Desired {
+            services: services.collect(),
+            suites: suites.collect(),
+            networks: networks.map(|network| network.name.clone()).collect(),
+            volumes: volumes.map(|volume| volume.name.clone()).collect(),
+        }
+    }
+
+    /// The settings of a service's tests.
+    pub fn tests(&self, service: &ServiceName) -> Option<&Tests> {
+        self.suites.get(service).map(|suite| &suite.settings)
+    }
+}
+
+fn needs(service: &model::Service) -> Vec<Need> {
+    let depends = service.depends_on.iter().map(|(name, dependency)| Need {
+        service: ServiceName::from(name.as_str()),
+        condition: match dependency.condition {
+            ComposeCondition::Started => Condition::Started,
+            ComposeCondition::Healthy => Condition::Healthy,
+            ComposeCondition::Completed => Condition::Completed,
+        },
+        required: dependency.required,
+    });
+    // Who shares a network namespace needs its owner to run. Links order nothing.
+    let shared = match &service.network_mode {
+        Some(NetworkMode::Service(name)) => Some(name),
+        Some(_) | None => None,
+    };
+    let shared = shared.map(|name| Need {
+        service: ServiceName::from(name.as_str()),
+        condition: Condition::Started,
+        required: true,
+    });
+    depends.chain(shared).collect()
+}
+
+/// A digest of all that makes a service's container.
+fn definition(stack: &Stack<'_>, name: &str) -> String {
+    let Some(spec) = stack.container(name) else { return String::new() };
+    let mut hash = Sha256::new();
+    hash.update(devd_compose::service_hash_input(&spec.service));
+    for part in spec.env.iter().chain([&spec.name, &spec.image]).chain(spec.volumes.values()) {
+        hash.update([0]);
+        hash.update(part);
+    }
+    for endpoint in &spec.networks {
+        hash.update(format!("\0{endpoint:?}"));
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,221 @@
+//! Names, labels and specifications of one stack on the engine: the dev stack, or a test environment of its own.
+
+use crate::engine::spec::{BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
+use devd_compose::Project;
+use devd_compose::model::{Condition, NetworkMode, Service};
+use devd_proto::{ProjectName, RunId, ServiceName};
+use std::collections::BTreeMap;
+
+/// The version of compose that devd's labels follow.
+const COMPOSE_VERSION: &str = "2.40.3";
+
+/// One project's resources under one name on the engine.
+#[derive(Clone, Debug)]
+pub struct Stack<'a> {
+    project: &'a Project,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Dev,
+    /// A test environment: private networks and volumes, no published ports, nothing that outlives it.
+    Environment {
+        name: String,
+        project: ProjectName,
+        run: RunId,
+        tests_of: ServiceName,
+    },
+}
+
+impl<'a> Stack<'a> {
+    /// The stack that people work with, under compose's own names.
+    pub fn dev(project: &'a Project) -> Self {
+        Self { project, kind: Kind::Dev }
+    }
+
+    /// The environment of one test run. It has a compose project name of its own, so that compose never takes its
+    /// containers for orphans of the dev stack.
+    pub fn environment(project: &'a Project, owner: &ProjectName, run: &RunId, tests_of: &ServiceName) -> Self {
+        let name = format!("{owner}-devd-{}", run.as_str().rsplit('-').next().unwrap_or_default());
+        let kind = Kind::Environment { name, project: owner.clone(), run: run.clone(), tests_of: tests_of.clone() };
+        Self { project, kind }
+    }
+
+    /// The stack's compose project name.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Dev => &self.project.name,
+            Kind::Environment { name, .. } => name,
+        }
+    }
+
+    /// The reference of a service's image.
+    pub fn image(&self, service: &Service) -> String {
+        match &self.kind {
+            Kind::Environment { project, tests_of, .. } if service.image.is_none() => {
+                format!("{project}-{tests_of}-{}", service.name)
+            }
+            Kind::Dev | Kind::Environment { .. } => service.image_name(self.name()),
+        }
+    }
+
+    /// The name of a service's container.
+    pub fn container_name(&self, service: &Service) -> String {
+        match (&self.kind, &service.container_name) {
+            (Kind::Dev, Some(name)) => name.clone(),
+            (Kind::Dev | Kind::Environment { .. }, _) => format!("{}-{}-1", self.name(), service.name),
+        }
+    }
+
+    fn resource(&self, key: &str, name: &str, external: bool) -> String {
+        match &self.kind {
+            Kind::Environment { .. } if !external => format!("{}_{key}", self.name()),
+            Kind::Dev | Kind::Environment { .. } => name.to_owned(),
+        }
+    }
+
+    /// Labels that everything of the stack carries.
+    fn labels(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut labels = own.clone();
+        let mut add = |key: &str, value: &str| labels.insert(key.to_owned(), value.to_owned());
+        add(compose::PROJECT, self.name());
+        add(compose::VERSION, COMPOSE_VERSION);
+        match &self.kind {
+            Kind::Dev => {
+                add(label::PROJECT, &self.project.name);
+            }
+            Kind::Environment { project, run, tests_of, .. } => {
+                add(label::PROJECT, project.as_str());
+                add(label::RUN, run.as_str());
+                add(label::TESTS_OF, tests_of.as_str());
+            }
+        }
+        labels
+    }
+
+    /// The networks to create.
+    pub fn networks(&self) -> impl Iterator<Item = NetworkSpec> {
+        self.project.networks.iter().filter(|(_, network)| !network.external).map(|(key, network)| {
+            let mut labels = self.labels(&network.labels);
+            labels.insert(compose::NETWORK.to_owned(), key.clone());
+            NetworkSpec { name: self.resource(key, &network.name, false), network: network.clone(), labels }
+        })
+    }
+
+    /// The volumes to create.
+    pub fn volumes(&self) -> impl Iterator<Item = VolumeSpec> {
+        self.project.volumes.iter().filter(|(_, volume)| !volume.external).map(|(key, volume)| {
+            let mut labels = self.labels(&volume.labels);
+            labels.insert(compose::VOLUME.to_owned(), key.clone());
+            VolumeSpec { name: self.resource(key, &volume.name, false), volume: volume.clone(), labels }
+        })
+    }
+
+    /// How to build a service's image; none when it is not built.
+    pub fn build(&self, service: &str) -> Option<BuildSpec> {
+        let service = self.project.services.get(service)?;
+        let build = service.build.clone()?;
+        let mut labels = build.labels.clone();
+        labels.insert(compose::PROJECT.to_owned(), self.name().to_owned());
+        labels.insert(compose::SERVICE.to_owned(), service.name.clone());
+        if let Kind::Environment { project, .. } = &self.kind {
+            // An image outlives the environment: it must not carry the name of one run, or no two builds are the same.
+            labels.insert(compose::PROJECT.to_owned(), project.as_str().to_owned());
+        }
+        labels.insert(compose::VERSION.to_owned(), COMPOSE_VERSION.to_owned());
+        Some(BuildSpec { tag: self.image(service), build, labels, platform: service.platform.clone() })
+    }
+
+    /// How to create a service's container.
+    pub fn container(&self, service: &str) -> Option<ContainerSpec> {
+        let service = self.project.services.get(service)?;
+        let dev = matches!(self.kind, Kind::Dev);
+        let mut labels = self.labels(&service.labels);
+        let mut add = |key: &str, value: String| labels.insert(key.to_owned(), value);
+        add(compose::SERVICE, service.name.clone());
+        add(compose::NUMBER, "1".to_owned());
+        add(compose::ONEOFF, "False".to_owned());
+        add(compose::DEPENDS_ON, depends_on(service));
+        add(compose::WORKING_DIR, self.project.dir.display().to_string());
+        let files: Vec<String> = self.project.files.iter().map(|file| file.display().to_string()).collect();
+        add(compose::CONFIG_FILES, files.join(","));
+        let env = self.env(service);
+        Some(ContainerSpec {
+            name: self.container_name(service),
+            image: self.image(service),
+            env,
+            networks: self.endpoints(service),
+            volumes: self.volume_names(),
+            shares_network_of: match &service.network_mode {
+                Some(NetworkMode::Service(other)) => {
+                    self.project.services.get(other).map(|other| self.container_name(other))
+                }
+                Some(_) | None => None,
+            },
+            labels,
+            publish: dev,
+            restart: dev,
+            auto_remove: false,
+            service: service.clone(),
+        })
+    }
+
+    fn volume_names(&self) -> BTreeMap<String, String> {
+        let volumes = self.project.volumes.iter();
+        volumes.map(|(key, volume)| (key.clone(), self.resource(key, &volume.name, volume.external))).collect()
+    }
+
+    /// `NAME=value` as the files say. A service that is built here runs in dev mode unless they say otherwise; tests
+    /// and production images never do by themselves.
+    fn env(&self, service: &Service) -> Vec<String> {
+        let mut env: Vec<String> = service
+            .environment
+            .iter()
+            .map(|(name, value)| value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}={value}")))
+            .collect();
+        if matches!(self.kind, Kind::Dev) && service.build.is_some() && !service.environment.contains_key("ENV") {
+            env.push("ENV=dev".to_owned());
+        }
+        env
+    }
+
+    fn endpoints(&self, service: &Service) -> Vec<EndpointSpec> {
+        if service.network_mode.is_some() {
+            return Vec::new();
+        }
+        let container = self.container_name(service);
+        let endpoints = service.networks.iter().map(|(key, attachment)| {
+            let network = self.project.networks.get(key);
+            let name = network.map_or(key.as_str(), |network| &network.name);
+            let mut aliases = vec![container.clone(), service.name.clone()];
+            aliases.extend(attachment.aliases.iter().cloned());
+            aliases.dedup();
+            // The name of a service is an alias of its container on every network; only other names need a link.
+            let links = service.links.iter().filter(|link| link.alias != link.service);
+            let links = links.filter_map(|link| {
+                let other = self.project.services.get(&link.service)?;
+                Some(format!("{}:{}", self.container_name(other), link.alias))
+            });
+            EndpointSpec {
+                network: self.resource(key, name, network.is_some_and(|network| network.external)),
+                aliases,
+                links: links.collect(),
+                ipv4_address: attachment.ipv4_address.clone(),
+            }
+        });
+        endpoints.collect()
+    }
+}
+
+fn depends_on(service: &Service) -> String {
+    let edges = service.depends_on.iter().map(|(name, dependency)| {
+        let condition = match dependency.condition {
+            Condition::Started => "service_started",
+            Condition::Healthy => "service_healthy",
+            Condition::Completed => "service_completed_successfully",
+        };
+        format!("{name}:{condition}:{}", dependency.restart)
+    });
+    edges.collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,153 @@
+//! Which files matter to which service, and what a change of them does.
+
+use super::Blueprint;
+use crate::watch::{
+    Action, DevelopRule, Place, Root, RootKind, ServiceWatch, TestsEffect, WatchSet, WatchedFile,
+};
+use devd_compose::model::{Build, Mount, OnChange, Service, Span, WatchAction};
+use devd_proto::ServiceName;
+use std::path::{Path, PathBuf};
+
+impl Blueprint {
+    /// What the watcher is to watch for this project.
+    pub fn watch_set(&self) -> WatchSet {
+        WatchSet {
+            project: self.name.clone(),
+            root: self.project.dir.clone(),
+            services: self.project.services.values().map(|service| self.service_watch(service)).collect(),
+            inputs: self.inputs.clone(),
+        }
+    }
+
+    fn service_watch(&self, service: &Service) -> ServiceWatch {
+        let name = ServiceName::from(service.name.as_str());
+        let mut watch = ServiceWatch {
+            service: name.clone(),
+            roots: Vec::new(),
+            files: Vec::new(),
+            rules: develop_rules(service),
+            ignore: service.x_devd.ignore.clone(),
+            ignore_place: Some(place(&service.span)),
+        };
+        let suite = self.suites.get(&name);
+        let mounted = match &service.x_devd.on_change {
+            Some(OnChange::Rebuild) => Action::Rebuild,
+            Some(OnChange::None) => Action::None,
+            Some(OnChange::Signal(_)) => Action::Signal,
+            Some(OnChange::Exec(_)) => Action::Exec,
+            Some(OnChange::Restart) | None => Action::Restart,
+        };
+        let built = if mounted == Action::None { Action::None } else { Action::Rebuild };
+        for (source, mount) in service.binds().filter(|(source, mount)| self.is_source(service, source, mount)) {
+            watch.roots.push(Root {
+                path: source.to_owned(),
+                kind: RootKind::Mounted,
+                action: Some(mounted),
+                tests: TestsEffect::None,
+                why: format!("mounted into the container at {}", mount.target),
+                place: Some(place(&mount.span)),
+            });
+        }
+        if let Some(build) = &service.build {
+            let at = service.build_span.as_ref().map(place);
+            add_context(&mut watch, build, Some(built), TestsEffect::None, "the build context", at);
+        }
+        for path in &service.x_devd.watch {
+            watch.roots.push(Root {
+                path: path.clone(),
+                kind: RootKind::Extra,
+                action: Some(mounted),
+                tests: if suite.is_some() { TestsEffect::Rerun } else { TestsEffect::None },
+                why: "listed under x-devd.watch".to_owned(),
+                place: Some(place(&service.span)),
+            });
+        }
+        if let Some(suite) = suite
+            && let Some(tests) = suite.project.services.get(&suite.service)
+        {
+            for (source, mount) in tests.binds().filter(|(source, mount)| self.is_source(tests, source, mount)) {
+                watch.roots.push(Root {
+                    path: source.to_owned(),
+                    kind: RootKind::Mounted,
+                    action: None,
+                    tests: TestsEffect::Rerun,
+                    why: format!("mounted into the tests' container at {}", mount.target),
+                    place: Some(place(&mount.span)),
+                });
+            }
+            if let Some(build) = &tests.build {
+                let at = tests.build_span.as_ref().map(place);
+                add_context(&mut watch, build, None, TestsEffect::Rebuild, "the build context of the tests", at);
+            }
+        }
+        watch
+    }
+
+    /// Whether a mounted folder holds what people write, and not what the container writes.
+    ///
+    /// A database's folder changes with every query: reacting to that would restart it for ever. Data folders have
+    /// well-known places in the container; what is mounted read-only can't be written by it at all.
+    fn is_source(&self, service: &Service, source: &Path, mount: &Mount) -> bool {
+        if !source.starts_with(self.repository()) || source.parent().is_none() {
+            return false;
+        }
+        if mount.read_only || service.build.is_some() || source.is_file() {
+            return true;
+        }
+        const DATA: [&str; 9] =
+            ["/var/lib", "/var/log", "/var/cache", "/var/opt", "/data", "/bitnami", "/tmp", "/run", "/root/."];
+        !DATA.iter().any(|data| mount.target.starts_with(data))
+    }
+
+    /// The folder that people's own files are under: that of the git repository, else the project's.
+    fn repository(&self) -> PathBuf {
+        let dir = &self.project.dir;
+        dir.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(dir).to_owned()
+    }
+}
+
+fn add_context(
+    watch: &mut ServiceWatch,
+    build: &Build,
+    action: Option<Action>,
+    tests: TestsEffect,
+    why: &str,
+    place: Option<Place>,
+) {
+    let dockerfile = build.dockerfile.as_ref().map(|file| build.context.join(file));
+    watch.roots.push(Root {
+        path: build.context.clone(),
+        kind: RootKind::Context { dockerfile: dockerfile.clone() },
+        action,
+        tests,
+        why: format!("in {why}"),
+        place: place.clone(),
+    });
+    let files = dockerfile.into_iter().chain([build.context.join(".dockerignore")]);
+    for path in files {
+        watch.files.push(WatchedFile { path, action, tests, why: format!("decides over {why}"), place: place.clone() });
+    }
+}
+
+fn develop_rules(service: &Service) -> Vec<DevelopRule> {
+    let rules = service.develop.iter().flat_map(|develop| &develop.watch);
+    rules
+        .map(|rule| DevelopRule {
+            path: rule.path.clone(),
+            action: match rule.action {
+                WatchAction::Sync => Action::Sync,
+                WatchAction::Rebuild => Action::Rebuild,
+                WatchAction::Restart => Action::Restart,
+                WatchAction::SyncRestart => Action::SyncRestart,
+                WatchAction::SyncExec => Action::SyncExec,
+            },
+            include: rule.include.clone(),
+            ignore: rule.ignore.clone(),
+            place: Some(place(&rule.span)),
+        })
+        .collect()
+}
+
+fn place(span: &Span) -> Place {
+    Place::new(&span.file, span.line)
+}

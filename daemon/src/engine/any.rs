@@ -1,0 +1,75 @@
+//! The engine that was chosen at start.
+
+use super::docker::Docker;
+use super::fake::Fake;
+use super::spec::{Act, ExecSpec, LogQuery};
+use super::{Applied, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use devd_proto::EngineStatus;
+use futures_util::stream::BoxStream;
+
+/// One of the engines there are. A process has one for its life.
+#[derive(Clone, Debug)]
+pub enum AnyEngine {
+    /// A real one.
+    Docker(Docker),
+    /// The world in memory.
+    Fake(Fake),
+}
+
+impl Engine for AnyEngine {
+    fn status(&self) -> EngineStatus {
+        match self {
+            Self::Docker(engine) => engine.status(),
+            Self::Fake(engine) => engine.status(),
+        }
+    }
+
+    async fn observe(&self, project: &str, images: &[String]) -> Result<Look, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.observe(project, images).await,
+            Self::Fake(engine) => engine.observe(project, images).await,
+        }
+    }
+
+    async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.apply(act, progress).await,
+            Self::Fake(engine) => engine.apply(act, progress).await,
+        }
+    }
+
+    async fn run(&self, container: &str, output: Output) -> Result<i64, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.run(container, output).await,
+            Self::Fake(engine) => engine.run(container, output).await,
+        }
+    }
+
+    async fn probe(&self, container: &str) -> Result<bool, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.probe(container).await,
+            Self::Fake(engine) => engine.probe(container).await,
+        }
+    }
+
+    async fn exec(&self, container: &str, spec: ExecSpec) -> Result<Exec, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.exec(container, spec).await,
+            Self::Fake(engine) => engine.exec(container, spec).await,
+        }
+    }
+
+    fn logs(&self, container: &str, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
+        match self {
+            Self::Docker(engine) => engine.logs(container, query),
+            Self::Fake(engine) => engine.logs(container, query),
+        }
+    }
+
+    fn changes(&self) -> BoxStream<'static, EngineChange> {
+        match self {
+            Self::Docker(engine) => engine.changes(),
+            Self::Fake(engine) => engine.changes(),
+        }
+    }
+}

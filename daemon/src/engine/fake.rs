@@ -1,0 +1,431 @@
+//! A world in memory: an engine without containers.
+//!
+//! Always compiled and chosen by a hidden flag, so that clients, editors' authors and tests have a daemon without Docker.
+//! It can refuse, stall, kill and forget ([`Fake`]'s own methods), and it works at the speed of its clock: with tokio's
+//! clock paused, an hour of it takes no time.
+
+use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
+use super::{
+    Applied, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress,
+};
+use crate::clock;
+use bytes::Bytes;
+use devd_logic::{Container, ContainerState, Health, Observed};
+use devd_proto::{EngineState, EngineStatus, Port, RunId, ServiceName, Stream};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+
+/// The engine in memory. Cheap to clone; all clones are one world.
+#[derive(Clone, Debug)]
+pub struct Fake {
+    // Never held over an await.
+    world: Arc<Mutex<World>>,
+    changes: broadcast::Sender<EngineChange>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    next: u64,
+    gone: bool,
+    containers: BTreeMap<String, FakeContainer>,
+    networks: BTreeMap<String, BTreeMap<String, String>>,
+    volumes: BTreeMap<String, BTreeMap<String, String>>,
+    images: BTreeMap<String, String>,
+    refusals: VecDeque<(String, String)>,
+    tests: TestsBehaviour,
+    dies: BTreeMap<String, i64>,
+    /// Everything that was asked for, for tests to read.
+    journal: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct FakeContainer {
+    spec: ContainerSpec,
+    state: ContainerState,
+    starts: u64,
+    image: String,
+    started_at: String,
+    finished_at: String,
+}
+
+/// How test containers behave.
+#[derive(Clone, Debug)]
+pub struct TestsBehaviour {
+    /// How long they run.
+    pub takes: Duration,
+    /// What they write.
+    pub output: String,
+    /// How they exit.
+    pub exit: i64,
+}
+
+impl Default for TestsBehaviour {
+    fn default() -> Self {
+        let output = ".....\n----------------------------------------------------------------------\nRan 5 tests in 0.100s\n\nOK\n";
+        Self { takes: Duration::from_millis(100), output: output.to_owned(), exit: 0 }
+    }
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { world: Arc::default(), changes: broadcast::Sender::new(256) }
+    }
+}
+
+/// How long an operation takes.
+const OPERATION: Duration = Duration::from_millis(5);
+
+impl Fake {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses the next operation whose journal line begins with `what`.
+    pub fn refuse_next(&self, what: &str, reason: &str) {
+        self.world().refusals.push_back((what.to_owned(), reason.to_owned()));
+    }
+
+    /// From now on tests behave like this.
+    pub fn tests_behave(&self, behaviour: TestsBehaviour) {
+        self.world().tests = behaviour;
+    }
+
+    /// From now on containers of this name exit with this code as soon as they start; `None` mends them.
+    pub fn dies(&self, container: &str, code: Option<i64>) {
+        match code {
+            Some(code) => self.world().dies.insert(container.to_owned(), code),
+            None => self.world().dies.remove(container),
+        };
+    }
+
+    /// Kills a container by name, as `docker kill` does.
+    pub fn kill(&self, name: &str) {
+        let mut world = self.world();
+        for container in world.containers.values_mut().filter(|it| it.spec.name == name) {
+            container.state = ContainerState::Exited(137);
+            container.finished_at = clock::now_text();
+            self.hint(&container.spec);
+        }
+    }
+
+    /// Goes away, or comes back.
+    pub fn set_gone(&self, gone: bool) {
+        self.world().gone = gone;
+        // Nobody listens yet: then nobody needs to know.
+        let _ = self.changes.send(if gone { EngineChange::Disconnected } else { EngineChange::Connected });
+    }
+
+    /// Everything that was asked for so far: `start shop-api-1`, …
+    pub fn journal(&self) -> Vec<String> {
+        self.world().journal.clone()
+    }
+
+    /// Names of the containers there are.
+    pub fn containers(&self) -> Vec<String> {
+        self.world().containers.values().map(|it| it.spec.name.clone()).collect()
+    }
+
+    fn hint(&self, spec: &ContainerSpec) {
+        if spec.labels.contains_key(label::RUN) {
+            return;
+        }
+        if let Some(project) = spec.labels.get(compose::PROJECT) {
+            // As above.
+            let _ = self.changes.send(EngineChange::Project(project.clone()));
+        }
+    }
+
+    fn reachable(&self) -> Result<MutexGuard<'_, World>, EngineError> {
+        let world = self.world();
+        if world.gone { Err(EngineError::Unreachable("it is gone".to_owned())) } else { Ok(world) }
+    }
+}
+
+impl World {
+    fn id(&mut self, prefix: &str) -> String {
+        self.next += 1;
+        format!("{prefix}{:012x}", self.next)
+    }
+
+    /// Writes down what is asked for; an error when that is to be refused.
+    fn ask(&mut self, what: String) -> Result<(), EngineError> {
+        let refusal = self.refusals.front().filter(|(prefix, _)| what.starts_with(prefix.as_str()));
+        let refused = refusal.map(|(_, reason)| EngineError::Refused(reason.clone()));
+        if refused.is_some() {
+            self.refusals.pop_front();
+        }
+        self.journal.push(what);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn named(&self, id: &str) -> String {
+        self.containers.get(id).map_or_else(|| id.to_owned(), |it| it.spec.name.clone())
+    }
+
+    fn start(&mut self, id: &str) -> Result<ContainerSpec, EngineError> {
+        let dies = self.dies.get(&self.named(id)).copied();
+        let missing = || EngineError::NotFound(format!("no such container: {id}"));
+        let container = self.containers.get_mut(id).ok_or_else(missing)?;
+        if container.state != ContainerState::Running {
+            container.starts += 1;
+            container.started_at = clock::now_text();
+            container.state = dies.map_or(ContainerState::Running, ContainerState::Exited);
+        }
+        Ok(container.spec.clone())
+    }
+
+    fn apply(&mut self, act: &Act) -> Result<(Applied, Option<ContainerSpec>), EngineError> {
+        let made = |id: String| Ok((Applied { id: Some(id) }, None));
+        let done = |spec| Ok((Applied::default(), spec));
+        match act {
+            Act::CreateNetwork(spec) => {
+                self.ask(format!("create network {}", spec.name))?;
+                self.networks.insert(spec.name.clone(), spec.labels.clone());
+                done(None)
+            }
+            Act::CreateVolume(spec) => {
+                self.ask(format!("create volume {}", spec.name))?;
+                self.volumes.insert(spec.name.clone(), spec.labels.clone());
+                done(None)
+            }
+            Act::Pull { image, .. } => {
+                self.ask(format!("pull {image}"))?;
+                let id = self.id("sha256:");
+                self.images.insert(image.clone(), id.clone());
+                made(id)
+            }
+            Act::Build(spec) => {
+                self.ask(format!("build {}", spec.tag))?;
+                let id = self.id("sha256:");
+                self.images.insert(spec.tag.clone(), id.clone());
+                made(id)
+            }
+            Act::Push { image } => {
+                self.ask(format!("push {image}"))?;
+                done(None)
+            }
+            Act::Create(spec) => {
+                self.ask(format!("create {}", spec.name))?;
+                if let Some((id, _)) = self.containers.iter().find(|(_, it)| it.spec.name == spec.name) {
+                    return made(id.clone());
+                }
+                let image = self.images.get(&spec.image).cloned();
+                let image = image.ok_or_else(|| EngineError::Refused(format!("no such image: {}", spec.image)))?;
+                let id = self.id("");
+                let container = FakeContainer {
+                    spec: (**spec).clone(),
+                    state: ContainerState::Created,
+                    starts: 0,
+                    image,
+                    started_at: String::new(),
+                    finished_at: String::new(),
+                };
+                self.containers.insert(id.clone(), container);
+                made(id)
+            }
+            Act::Start(id) => {
+                self.ask(format!("start {}", self.named(id)))?;
+                self.start(id).map(|spec| (Applied::default(), Some(spec)))
+            }
+            Act::Restart(id) => {
+                self.ask(format!("restart {}", self.named(id)))?;
+                if let Some(container) = self.containers.get_mut(id) {
+                    container.state = ContainerState::Exited(143);
+                }
+                self.start(id).map(|spec| (Applied::default(), Some(spec)))
+            }
+            Act::Stop(id) => {
+                self.ask(format!("stop {}", self.named(id)))?;
+                let container = self.containers.get_mut(id);
+                done(container.map(|container| {
+                    container.state = ContainerState::Exited(143);
+                    container.finished_at = clock::now_text();
+                    container.spec.clone()
+                }))
+            }
+            Act::Signal(id, signal) => {
+                self.ask(format!("signal {} {signal}", self.named(id)))?;
+                done(None)
+            }
+            Act::Remove(id) | Act::Kill(id) => {
+                self.ask(format!("remove {}", self.named(id)))?;
+                done(self.containers.remove(id).map(|container| container.spec))
+            }
+            Act::RemoveNetwork(name) => {
+                self.ask(format!("remove network {name}"))?;
+                self.networks.remove(name);
+                done(None)
+            }
+            Act::RemoveVolume(name) => {
+                self.ask(format!("remove volume {name}"))?;
+                self.volumes.remove(name);
+                done(None)
+            }
+            Act::RemoveEnvironment { project, run } => {
+                self.ask(format!("remove environment {run}"))?;
+                let theirs = |labels: &BTreeMap<String, String>| {
+                    labels.get(label::RUN) == Some(run) && labels.get(label::PROJECT) == Some(project)
+                };
+                self.containers.retain(|_, it| !theirs(&it.spec.labels));
+                self.networks.retain(|_, labels| !theirs(labels));
+                self.volumes.retain(|_, labels| !theirs(labels));
+                done(None)
+            }
+        }
+    }
+
+    fn observe(&self, project: &str, images: &[String]) -> Look {
+        let mut look = Look::default();
+        let mine = |labels: &BTreeMap<String, String>| {
+            labels.get(compose::PROJECT).is_some_and(|it| it == project) && !labels.contains_key(label::RUN)
+        };
+        let names = |all: &BTreeMap<String, BTreeMap<String, String>>| -> BTreeSet<String> {
+            all.iter().filter(|(_, labels)| mine(labels)).map(|(name, _)| name.clone()).collect()
+        };
+        let images = images.iter().filter_map(|name| Some((name.clone(), self.images.get(name)?.clone())));
+        look.observed = Observed {
+            containers: Vec::new(),
+            networks: names(&self.networks),
+            volumes: names(&self.volumes),
+            images: images.collect(),
+            environments: BTreeSet::new(),
+        };
+        let everything = self.containers.values().map(|it| &it.spec.labels);
+        for labels in everything.chain(self.networks.values()).chain(self.volumes.values()) {
+            if labels.get(label::PROJECT).is_some_and(|it| it == project)
+                && let Some(run) = labels.get(label::RUN)
+            {
+                look.observed.environments.insert(RunId::new(run.clone()));
+            }
+        }
+        for (id, it) in self.containers.iter().filter(|(_, it)| mine(&it.spec.labels)) {
+            look.observed.containers.push(it.observed(id));
+            look.details.insert(id.clone(), it.details());
+        }
+        look
+    }
+}
+
+impl FakeContainer {
+    fn observed(&self, id: &str) -> Container {
+        let health = match (&self.spec.service.healthcheck, self.state) {
+            (Some(check), ContainerState::Running) if !check.disable => Health::Healthy,
+            _ => Health::None,
+        };
+        Container {
+            id: id.to_owned(),
+            name: self.spec.name.clone(),
+            service: ServiceName::new(self.spec.service.name.clone()),
+            definition: self.spec.labels.get(label::DEFINITION).cloned(),
+            image: self.image.clone(),
+            state: self.state,
+            health,
+            started: format!("{id}.{}", self.starts),
+            number: 1,
+        }
+    }
+
+    fn details(&self) -> Details {
+        let published = |port: &devd_compose::model::Port| {
+            port.published.map(|range| Port {
+                host_ip: port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
+                host: range.first,
+                container: port.target,
+                protocol: port.protocol.clone(),
+            })
+        };
+        Details {
+            ports: self.spec.service.ports.iter().filter_map(published).collect(),
+            started_at: self.started_at.clone(),
+            finished_at: self.finished_at.clone(),
+        }
+    }
+}
+
+impl Engine for Fake {
+    fn status(&self) -> EngineStatus {
+        let gone = self.world().gone;
+        EngineStatus {
+            state: if gone { EngineState::Disconnected } else { EngineState::Connected },
+            kind: "fake".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            endpoint: "memory:".to_owned(),
+            error: gone.then(|| "it is gone".to_owned()),
+        }
+    }
+
+    async fn observe(&self, project: &str, images: &[String]) -> Result<Look, EngineError> {
+        let look = self.reachable()?.observe(project, images);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(look)
+    }
+
+    async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
+        tokio::time::sleep(OPERATION).await;
+        if let Act::Build(spec) = act {
+            progress.line(format!("Step 1/1 : {}", spec.tag));
+        }
+        let (applied, touched) = self.reachable()?.apply(act)?;
+        if let Some(spec) = touched {
+            self.hint(&spec);
+        }
+        Ok(applied)
+    }
+
+    async fn run(&self, container: &str, output: Output) -> Result<i64, EngineError> {
+        let behaviour = {
+            let mut world = self.reachable()?;
+            let name = world.named(container);
+            world.ask(format!("run {name}"))?;
+            world.start(container)?;
+            world.tests.clone()
+        };
+        // Whoever reads may have gone; the tests go on.
+        let _ = output.send((Stream::Stderr, Bytes::from(behaviour.output))).await;
+        tokio::time::sleep(behaviour.takes).await;
+        let mut world = self.reachable()?;
+        if let Some(container) = world.containers.get_mut(container) {
+            container.state = ContainerState::Exited(behaviour.exit);
+        }
+        Ok(behaviour.exit)
+    }
+
+    async fn probe(&self, container: &str) -> Result<bool, EngineError> {
+        tokio::time::sleep(OPERATION).await;
+        let world = self.reachable()?;
+        Ok(world.containers.get(container).is_some_and(|it| it.state == ContainerState::Running))
+    }
+
+    async fn exec(&self, container: &str, spec: ExecSpec) -> Result<Exec, EngineError> {
+        let name = {
+            let mut world = self.reachable()?;
+            let name = world.named(container);
+            world.ask(format!("exec {name} {}", spec.cmd.join(" ")))?;
+            name
+        };
+        // It answers with what it was asked, then with what it is given, and exits with 0.
+        let (input, received) = mpsc::channel::<Bytes>(16);
+        let (resize, _sizes) = mpsc::channel(1);
+        let greeting = Bytes::from(format!("{name}: {}\n", spec.cmd.join(" ")));
+        let echo = tokio_stream::wrappers::ReceiverStream::new(received).map(|bytes| Ok((Stream::Stdout, bytes)));
+        let output = futures_util::stream::iter([Ok((Stream::Stdout, greeting))]).chain(echo).boxed();
+        Ok(Exec { input, output, resize, exit: async { Ok(0) }.boxed() })
+    }
+
+    fn logs(&self, container: &str, _query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
+        let line = format!("{} says hello", self.world().named(container));
+        let line = LogLine { stream: Stream::Stdout, time: clock::now_text(), line };
+        futures_util::stream::iter([Ok(line)]).boxed()
+    }
+
+    fn changes(&self) -> BoxStream<'static, EngineChange> {
+        let receiver = self.changes.subscribe();
+        let stream = tokio_stream::wrappers::BroadcastStream::new(receiver);
+        // Too many at once: everything may be different.
+        stream.map(|change| change.unwrap_or(EngineChange::Connected)).boxed()
+    }
+}

@@ -1,0 +1,224 @@
+//! What is asked of an engine: complete and resolved, so that an adapter has nothing to look up and nothing to choose.
+
+use devd_compose::model::{Build, Network, Service, Volume};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Labels of devd's own; compose's are in [`compose`].
+pub mod label {
+    /// The project that something belongs to, on everything devd made.
+    pub const PROJECT: &str = "dev.devd.project";
+    /// The digest of the definition a container was made from, on containers of the dev stack.
+    pub const DEFINITION: &str = "dev.devd.definition";
+    /// The run a test environment was made for, on all its parts.
+    pub const RUN: &str = "dev.devd.run";
+    /// Whose tests, on all parts of a test environment.
+    pub const TESTS_OF: &str = "dev.devd.tests-of";
+}
+
+/// Labels that `docker compose`, Docker Desktop and lazydocker recognise a stack by. Case matters in their values.
+pub mod compose {
+    /// The project.
+    pub const PROJECT: &str = "com.docker.compose.project";
+    /// The service.
+    pub const SERVICE: &str = "com.docker.compose.service";
+    /// Its presence is what most commands of compose filter by.
+    pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+    /// From 1.
+    pub const NUMBER: &str = "com.docker.compose.container-number";
+    /// `False` or `True`.
+    pub const ONEOFF: &str = "com.docker.compose.oneoff";
+    /// The id of the image.
+    pub const IMAGE: &str = "com.docker.compose.image";
+    /// `service:condition:restart`, comma separated.
+    pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+    /// Absolute paths, comma separated.
+    pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+    /// The project's folder.
+    pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+    /// The version of compose that a container claims to be made by.
+    pub const VERSION: &str = "com.docker.compose.version";
+    /// The network's key in the files.
+    pub const NETWORK: &str = "com.docker.compose.network";
+    /// The volume's key in the files.
+    pub const VOLUME: &str = "com.docker.compose.volume";
+}
+
+/// One operation. Safe to repeat: what is there already, or gone already, is success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Creates a network.
+    CreateNetwork(NetworkSpec),
+    /// Creates a volume.
+    CreateVolume(VolumeSpec),
+    /// Pulls an image.
+    Pull {
+        /// Its reference.
+        image: String,
+        /// `os/arch`, when the file says so.
+        platform: Option<String>,
+    },
+    /// Builds an image.
+    Build(Box<BuildSpec>),
+    /// Pushes an image to its registry.
+    Push {
+        /// Its reference.
+        image: String,
+    },
+    /// Creates a container; [`super::Applied::id`] is its id.
+    Create(Box<ContainerSpec>),
+    /// Starts a container.
+    Start(String),
+    /// Stops a container by its own stop signal and grace period.
+    Stop(String),
+    /// Stops a container and starts it again.
+    Restart(String),
+    /// Sends a signal to a container's first process.
+    Signal(String, String),
+    /// Stops a container by its own signal and grace period, and removes it with its anonymous volumes.
+    Remove(String),
+    /// Removes a container at once with its anonymous volumes.
+    Kill(String),
+    /// Removes a network.
+    RemoveNetwork(String),
+    /// Removes a volume with its data.
+    RemoveVolume(String),
+    /// Removes, at once, every container, network and volume that carries this run.
+    RemoveEnvironment {
+        /// The project.
+        project: String,
+        /// The run.
+        run: String,
+    },
+}
+
+/// A network to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name at the engine.
+    pub name: String,
+    /// What the files say of it.
+    pub network: Network,
+    /// All its labels; the files' own are among them.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Its name at the engine.
+    pub name: String,
+    /// What the files say of it.
+    pub volume: Volume,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image to build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildSpec {
+    /// The reference it gets.
+    pub tag: String,
+    /// What the files say of it.
+    pub build: Build,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+    /// `os/arch`.
+    pub platform: Option<String>,
+}
+
+/// A container to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Its name.
+    pub name: String,
+    /// The image's reference.
+    pub image: String,
+    /// What the files say of it. Its `networks`, `environment`, `volumes` of named volumes, `labels`, `container_name`
+    /// and `image` are replaced by the resolved ones below.
+    pub service: Service,
+    /// `NAME=value`, or `NAME` alone to unset what the image sets.
+    pub env: Vec<String>,
+    /// The networks by engine name, the one to create it on first; empty with a `network_mode`.
+    pub networks: Vec<EndpointSpec>,
+    /// The engine names of the volumes that the service names, by their keys in the files.
+    pub volumes: BTreeMap<String, String>,
+    /// The engine's name of the container whose network it shares, for `network_mode: service:…`.
+    pub shares_network_of: Option<String>,
+    /// All its labels, without [`compose::IMAGE`], which only the engine knows: the adapter adds it.
+    pub labels: BTreeMap<String, String>,
+    /// Publishes the service's ports on the host.
+    pub publish: bool,
+    /// The engine restarts it by the file's own policy.
+    pub restart: bool,
+    /// Removes it when its process has ended.
+    pub auto_remove: bool,
+}
+
+/// A container's place on a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// The network's engine name.
+    pub network: String,
+    /// The names it answers to there.
+    pub aliases: Vec<String>,
+    /// Names under which it sees other containers: `container:alias`.
+    pub links: Vec<String>,
+    /// A fixed address.
+    pub ipv4_address: Option<String>,
+}
+
+/// A command to run in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// The command and its arguments.
+    pub cmd: Vec<String>,
+    /// Allocates a terminal of this size: columns, rows.
+    pub tty: Option<(u16, u16)>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// A user instead of the container's.
+    pub user: Option<String>,
+    /// A folder instead of the container's working directory.
+    pub workdir: Option<String>,
+    /// Extended privileges.
+    pub privileged: bool,
+}
+
+/// Which part of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Goes on as more is written.
+    pub follow: bool,
+    /// Only so many lines from the end.
+    pub tail: Option<u64>,
+    /// Only lines since then, in seconds since 1970.
+    pub since: Option<i64>,
+}
+
+/// How a health check is run. What the file does not say comes from the image, what that does not say from Docker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// `CMD …` or `CMD-SHELL …`.
+    pub test: Vec<String>,
+    /// Between two checks, once it is up.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// Failures in this time from the start do not count.
+    pub start_period: Duration,
+}
+
+/// Where an engine might be, most likely first, each with why it was thought of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `unix:///…`, `tcp://…`.
+    pub endpoint: String,
+    /// `DOCKER_HOST`, `context colima`, `Docker's usual socket`.
+    pub why: String,
+    /// A folder with certificates, for TLS.
+    pub certificates: Option<PathBuf>,
+}

@@ -1,0 +1,165 @@
+//! What devd remembers: test runs, what they wrote, and the registered projects.
+//!
+//! Runs and projects are rows of `history.db` (SQLite), owned by one thread which does what the handles send it, in
+//! order; output lies in `runs/<run id>.log`. Everything is readable by its owner only, because the environment that a
+//! project is registered with may hold secrets.
+
+mod error;
+mod follow;
+#[cfg(test)]
+mod log_tests;
+mod logs;
+mod projects;
+mod retention;
+mod runs;
+mod schema;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use error::HistoryError;
+pub use follow::LogReader;
+pub use logs::{LogWriter, MAX_LOG_BYTES};
+pub use projects::Registration;
+pub use retention::{MAX_AGE, MAX_LOGS_BYTES, RUNS_KEPT_ANYWAY, RUNS_PER_SERVICE};
+pub use runs::{DEFAULT_LIMIT, MAX_LIMIT, RunFilter};
+
+use devd_proto::{ProjectName, Run, RunId, Runs, ServiceName};
+use logs::Logs;
+use std::path::Path;
+use std::sync::mpsc;
+use store::{Job, Store};
+use tokio::sync::oneshot;
+
+/// The history. Cheap to clone; every clone speaks to the same database.
+#[derive(Clone, Debug)]
+pub struct History {
+    jobs: mpsc::Sender<Job>,
+    logs: Logs,
+}
+
+impl History {
+    /// Opens the history in the state folder `dir`, or begins one. Runs that an earlier life of the daemon left under way
+    /// become `cancelled`. Blocks for as long as the disk takes.
+    pub fn open(dir: &Path) -> Result<Self, HistoryError> {
+        schema::private_folder(dir)?;
+        let logs = Logs::open(dir)?;
+        let opened = schema::open(dir)?;
+        if opened.fresh {
+            retention::learn_numbers(&opened.connection, &logs)?;
+        }
+        let interrupted = runs::interrupted(&opened.connection)?;
+        if interrupted > 0 {
+            tracing::info!(runs = interrupted, "test runs were cut off when devd stopped");
+        }
+        let jobs = store::start(Store::new(opened.connection, logs.clone()), dir)?;
+        let history = Self { jobs, logs };
+        history.send(Box::new(Store::tidy))?;
+        Ok(history)
+    }
+
+    /// Records that a run begins. Its state is `running` from now on, whatever `run` says.
+    pub async fn begin(&self, run: &Run) -> Result<(), HistoryError> {
+        let run = run.clone();
+        self.call(move |store| runs::begin(store, &run)).await
+    }
+
+    /// Records how a run ended, also one whose beginning was not recorded. Once this has returned, no crash loses it.
+    pub async fn finish(&self, run: &Run) -> Result<(), HistoryError> {
+        let run = run.clone();
+        let result = self.call(move |store| runs::finish(store, &run)).await;
+        self.logs.run_ended();
+        result
+    }
+
+    /// One run.
+    pub async fn get(&self, id: &RunId) -> Result<Option<Run>, HistoryError> {
+        let id = id.clone();
+        self.call(move |store| runs::get(store, &id)).await
+    }
+
+    /// A page of runs, newest first. Fails with [`HistoryError::UnknownRun`] if there is no run `before`.
+    pub async fn list(&self, filter: RunFilter) -> Result<Runs, HistoryError> {
+        self.call(move |store| runs::list(store, &filter)).await
+    }
+
+    /// The newest run with a verdict: `passed`, `failed` or `error`.
+    pub async fn last(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+    ) -> Result<Option<Run>, HistoryError> {
+        let (project, service) = (project.clone(), service.clone());
+        self.call(move |store| runs::newest(store, &project, &service, "'passed', 'failed', 'error'")).await
+    }
+
+    /// The newest run that ended badly: `failed` or `error`.
+    pub async fn last_failed(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+    ) -> Result<Option<Run>, HistoryError> {
+        let (project, service) = (project.clone(), service.clone());
+        self.call(move |store| runs::newest(store, &project, &service, "'failed', 'error'")).await
+    }
+
+    /// The number of a project's next run, whose id is `<project>-<number>`. Rises when that run begins, and never falls:
+    /// a number is not used again after its run was removed.
+    pub async fn next_number(&self, project: &ProjectName) -> Result<u64, HistoryError> {
+        let project = project.clone();
+        self.call(move |store| runs::next_number(store, &project)).await
+    }
+
+    /// Registers a project, or replaces what is known of it.
+    pub async fn save_project(&self, registration: &Registration) -> Result<(), HistoryError> {
+        let registration = registration.clone();
+        self.call(move |store| projects::save(store, &registration)).await
+    }
+
+    /// Forgets a project. Its runs stay until their time has come.
+    pub async fn remove_project(&self, name: &ProjectName) -> Result<(), HistoryError> {
+        let name = name.clone();
+        self.call(move |store| projects::remove(store, &name)).await
+    }
+
+    /// The registered projects by name.
+    pub async fn projects(&self) -> Result<Vec<Registration>, HistoryError> {
+        self.call(projects::all).await
+    }
+
+    /// Begins the log of a run. From now on readers of that run follow it.
+    pub fn log_writer(&self, id: &RunId) -> Result<LogWriter, HistoryError> {
+        self.logs.writer(id)
+    }
+
+    /// Opens the log of a run, live or ended. With `follow` it is read until the run has ended, and a run that was begun
+    /// but has written nothing yet is waited for.
+    pub async fn log(&self, id: &RunId, follow: bool) -> Result<LogReader, HistoryError> {
+        LogReader::open(self.clone(), id.clone(), follow).await
+    }
+
+    /// Returns when everything that was asked for before is done: the last thing before the daemon ends.
+    pub async fn settle(&self) -> Result<(), HistoryError> {
+        self.call(|_| Ok(())).await
+    }
+
+    fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Store) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(move |store| {
+            // Whoever asked may have gone; it is done all the same.
+            let _ = reply.send(job(store));
+        }))?;
+        answer.await.map_err(|_| HistoryError::Stopped)?
+    }
+
+    fn send(&self, job: Job) -> Result<(), HistoryError> {
+        self.jobs.send(job).map_err(|_| HistoryError::Stopped)
+    }
+}

@@ -1,0 +1,132 @@
+//! The database file: its place, its modes, its version, and what happens when it is broken.
+
+use super::HistoryError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The database's file in the state folder.
+pub(super) const FILE: &str = "history.db";
+
+/// Each takes the schema from the version of its index to the next.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// How long a statement waits for another process that has the database, say `sqlite3` in somebody's terminal.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// It held nothing before: run numbers must be learnt from elsewhere.
+    pub(super) fresh: bool,
+}
+
+/// Creates a folder that only its owner may enter, with its parents. An existing one stays as it is.
+pub(super) fn private_folder(path: &Path) -> Result<(), HistoryError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(HistoryError::file(path))
+}
+
+/// Opens the database in `folder`, brings it up to date, or begins a new one when it is broken.
+pub(super) fn open(folder: &Path) -> Result<Opened, HistoryError> {
+    let path = folder.join(FILE);
+    match try_open(&path) {
+        Err(Broken::Beyond(what)) => {
+            let aside = move_aside(&path)?;
+            tracing::warn!(
+                database = %path.display(), moved_to = %aside.display(), %what,
+                "the history is broken: it was moved aside and a new one is begun"
+            );
+            try_open(&path).map_err(|broken| match broken {
+                Broken::Error(error) => error,
+                Broken::Beyond(problem) => HistoryError::Content { what: "a new database", problem },
+            })
+        }
+        Err(Broken::Error(error)) => Err(error),
+        Ok(opened) => Ok(opened),
+    }
+}
+
+enum Broken {
+    /// Not a database any more.
+    Beyond(String),
+    /// Anything that a new file would not mend.
+    Error(HistoryError),
+}
+
+impl From<HistoryError> for Broken {
+    fn from(error: HistoryError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<rusqlite::Error> for Broken {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Beyond(error.to_string()),
+            _ => Self::Error(error.into()),
+        }
+    }
+}
+
+fn try_open(path: &Path) -> Result<Opened, Broken> {
+    // SQLite gives its side files the mode of the database, so that one is made before SQLite would make it.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(HistoryError::file(path))?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(HistoryError::file(path))?;
+    drop(file);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = MIGRATIONS.len() as i64;
+    if version > known {
+        let path = path.to_owned();
+        return Err(HistoryError::Newer { path, found: version, known }.into());
+    }
+    // Where there is no shared memory (network file systems) SQLite stays with its journal, which is slower and as safe.
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if check != "ok" {
+        return Err(Broken::Beyond(check));
+    }
+    migrate(&mut connection, version)?;
+    Ok(Opened { connection, fresh: version == 0 })
+}
+
+fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
+    let done = usize::try_from(version).unwrap_or(0);
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Renames the database and its side files, which belong to it and to no other.
+fn move_aside(path: &Path) -> Result<PathBuf, HistoryError> {
+    let time = jiff::Timestamp::now().as_millisecond();
+    let with = |suffix: &str, time: &str| PathBuf::from(format!("{}{time}{suffix}", path.display()));
+    let broken = format!(".broken-{time}");
+    for suffix in ["-wal", "-shm", ""] {
+        let from = with(suffix, "");
+        match fs::rename(&from, with(suffix, &broken)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(HistoryError::file(from)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(with("", &broken))
+}

@@ -1,0 +1,62 @@
+//! The thread that owns the database.
+//!
+//! SQLite blocks, so no task of the runtime touches it: what is to be done with it is sent here and done in order.
+
+use super::HistoryError;
+use super::logs::Logs;
+use super::retention;
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc;
+
+/// Something to do with the database.
+pub(super) type Job = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// What the thread owns.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    pub(super) logs: Logs,
+    finished: u32,
+}
+
+impl Store {
+    pub(super) fn new(connection: Connection, logs: Logs) -> Self {
+        Self { connection, logs, finished: 0 }
+    }
+
+    /// Counts an ended run; old ones go every so often.
+    pub(super) fn run_finished(&mut self) {
+        self.finished += 1;
+        if self.finished.is_multiple_of(retention::EVERY) {
+            self.tidy();
+        }
+    }
+
+    /// Removes what is too old or too much. That it fails is no reason to fail what caused it.
+    pub(super) fn tidy(&mut self) {
+        if let Err(error) = retention::apply(&mut self.connection, &self.logs) {
+            tracing::warn!(%error, "old runs could not be removed");
+        }
+    }
+}
+
+/// Starts the thread. It ends when the last sender is gone and everything sent was done.
+pub(super) fn start(store: Store, folder: &Path) -> Result<mpsc::Sender<Job>, HistoryError> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::Builder::new()
+        .name("history".to_owned())
+        .spawn(move || work(store, &jobs))
+        .map_err(HistoryError::file(folder))?;
+    Ok(sender)
+}
+
+fn work(mut store: Store, jobs: &mpsc::Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        // One bad row must not cost every later run its place in the history; a transaction under way rolls back.
+        if catch_unwind(AssertUnwindSafe(|| job(&mut store))).is_err() {
+            tracing::error!("a request to the history panicked");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Errors of the inside in the words of the outside.
+
+use crate::engine::EngineError;
+use devd_compose::{LoadError, Severity};
+use devd_proto::{Code, Diagnostic, Problem};
+
+/// A finding of the loader.
+pub fn diagnostic(found: &devd_compose::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        severity: match found.severity {
+            Severity::Error => devd_proto::Severity::Error,
+            Severity::Warning => devd_proto::Severity::Warning,
+        },
+        // The words on the socket are in snake case.
+        code: found.code.replace('-', "_"),
+        message: found.message.clone(),
+        file: found.file.as_ref().map(|file| file.display().to_string()),
+        line: found.line,
+        column: found.column,
+        help: found.help.clone(),
+        rendered: found.render(),
+    }
+}
+
+/// Files that do not load.
+pub fn load_error(error: &LoadError) -> Problem {
+    let first = error.diagnostics.first();
+    let none = first.is_some_and(|first| first.code == "no-compose-file");
+    let code = if none { Code::NoComposeFile } else { Code::InvalidProject };
+    let title = first.map_or_else(|| "the compose files do not load".to_owned(), |first| first.message.clone());
+    let mut problem = Problem::new(code, title);
+    problem.help = first.and_then(|first| first.help.clone());
+    problem.diagnostics = error.diagnostics.iter().map(diagnostic).collect();
+    problem
+}
+
+/// An engine that does not do what it is asked.
+pub fn engine_error(error: &EngineError) -> Problem {
+    let code = match error {
+        EngineError::Unreachable(_) => Code::EngineUnreachable,
+        EngineError::NotFound(_) => Code::NotRunning,
+        EngineError::Refused(_) => Code::EngineRefused,
+        EngineError::BuildFailed { .. } => Code::BuildFailed,
+    };
+    let mut problem = Problem::new(code, error.to_string());
+    if let EngineError::BuildFailed { output, .. } = error {
+        problem.help = (!output.is_empty()).then(|| output.join("\n"));
+    }
+    if code == Code::EngineUnreachable {
+        problem.help = Some("`devd doctor` says what was tried".to_owned());
+    }
+    problem
+}

@@ -1,0 +1,202 @@
+//! Effects into tasks, and what became of them back into messages. It makes no choices.
+
+use super::Message;
+use crate::blueprint::Blueprint;
+use crate::engine::spec::{Act, ExecSpec, LogQuery};
+use crate::engine::{Engine, EngineError, Progress};
+use devd_compose::model::OnChange;
+use devd_logic::{Event, Op, OpError, OpId};
+use devd_proto::{ProjectName, ServiceName};
+use futures_util::StreamExt as _;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Carries out what the logic of one project wishes for.
+#[derive(Debug)]
+pub struct Executor<E> {
+    project: ProjectName,
+    engine: E,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+/// Lines of a dead container's log that `devd status` shows.
+const LAST_LINES: u64 = 10;
+
+impl<E: Engine> Executor<E> {
+    /// Reports to `sender`.
+    pub fn new(project: ProjectName, engine: E, sender: mpsc::UnboundedSender<Message>) -> Self {
+        Self { project, engine, sender }
+    }
+
+    /// The engine it works on.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Where it reports to.
+    pub fn sender(&self) -> mpsc::UnboundedSender<Message> {
+        self.sender.clone()
+    }
+
+    /// Looks at the engine.
+    pub fn look(&self, images: Vec<String>) {
+        let (engine, project, sender) = (self.engine.clone(), self.project.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let message = match engine.observe(project.as_str(), &images).await {
+                Ok(look) => Message::Looked(Box::new(look)),
+                Err(error) => {
+                    tracing::debug!(%project, %error, "no answer to a look");
+                    Message::Event(Event::LookFailed)
+                }
+            };
+            // A loop that has ended needs no answer; so below.
+            let _ = sender.send(message);
+        });
+    }
+
+    /// Performs an operation.
+    pub fn perform(&self, id: OpId, op: Op, blueprint: &Arc<Blueprint>) {
+        let (engine, sender, blueprint) = (self.engine.clone(), self.sender.clone(), Arc::clone(blueprint));
+        let project = self.project.clone();
+        tokio::spawn(async move {
+            let progress = match &op {
+                Op::Build(service) | Op::Pull(service) => progress(service, &sender),
+                _ => Progress::none(),
+            };
+            let result = perform(&engine, &project, &op, &blueprint, &progress).await;
+            if let Err(error) = &result {
+                tracing::info!(%project, %op, %error, "failed");
+            }
+            let result = result.map_err(|error| match error {
+                EngineError::Unreachable(_) => OpError::Unreachable,
+                EngineError::BuildFailed { message, output } => {
+                    let output: String = output.iter().map(|line| format!("\n{line}")).collect();
+                    OpError::Refused(format!("{message}{output}"))
+                }
+                EngineError::NotFound(reason) | EngineError::Refused(reason) => OpError::Refused(reason),
+            });
+            let _ = sender.send(Message::Event(Event::OpFinished { id, result }));
+        });
+    }
+
+    /// Runs a health check.
+    pub fn probe(&self, service: ServiceName, container: String, started: String) {
+        let (engine, sender) = (self.engine.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            // A container that can't be probed is one that the engine's own health check must judge.
+            let healthy = engine.probe(&container).await.unwrap_or(false);
+            let _ = sender.send(Message::Event(Event::Probed { service, started, healthy }));
+        });
+    }
+
+    /// Reads the last lines of a container that ended.
+    pub fn last_output(&self, service: ServiceName, container: &str, started: String) {
+        let query = LogQuery { follow: false, tail: Some(LAST_LINES), since: None };
+        let mut log = self.engine.logs(container, query);
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let mut lines = Vec::new();
+            while let Some(Ok(line)) = log.next().await {
+                lines.push(line.line);
+            }
+            let _ = sender.send(Message::LastOutput { service, started, lines });
+        });
+    }
+}
+
+fn progress(service: &ServiceName, sender: &mpsc::UnboundedSender<Message>) -> Progress {
+    let (lines, mut receiver) = mpsc::channel(256);
+    let (service, sender) = (service.clone(), sender.clone());
+    tokio::spawn(async move {
+        while let Some(mut line) = receiver.recv().await {
+            // Only the newest is shown.
+            while let Ok(newer) = receiver.try_recv() {
+                line = newer;
+            }
+            let _ = sender.send(Message::Progress(service.clone(), line));
+        }
+    });
+    Progress::to(lines)
+}
+
+async fn perform<E: Engine>(
+    engine: &E,
+    project: &ProjectName,
+    op: &Op,
+    blueprint: &Blueprint,
+    progress: &Progress,
+) -> Result<(), EngineError> {
+    let stack = blueprint.stack();
+    let gone = |what: &str| EngineError::NotFound(format!("{what} is not in the files any more"));
+    let service = |name: &ServiceName| blueprint.service(name).ok_or_else(|| gone(name.as_str()));
+    let act = match op {
+        Op::CreateNetwork(name) => {
+            let network = stack.networks().find(|network| network.name == *name);
+            Act::CreateNetwork(network.ok_or_else(|| gone(name))?)
+        }
+        Op::CreateVolume(name) => {
+            let volume = stack.volumes().find(|volume| volume.name == *name);
+            Act::CreateVolume(volume.ok_or_else(|| gone(name))?)
+        }
+        Op::Build(name) => {
+            let build = stack.build(name.as_str()).ok_or_else(|| gone(name.as_str()))?;
+            Act::Build(Box::new(build))
+        }
+        Op::Pull(name) => {
+            let service = service(name)?;
+            Act::Pull { image: stack.image(service), platform: service.platform.clone() }
+        }
+        Op::Create(name) => {
+            let mut spec = stack.container(name.as_str()).ok_or_else(|| gone(name.as_str()))?;
+            let desired = blueprint.desired();
+            let definition = desired.services.get(name).map(|service| service.definition.clone());
+            let definition = definition.unwrap_or_default();
+            spec.labels.insert(crate::engine::spec::compose::CONFIG_HASH.to_owned(), definition.clone());
+            spec.labels.insert(crate::engine::spec::label::DEFINITION.to_owned(), definition);
+            Act::Create(Box::new(spec))
+        }
+        Op::Start(_, id) => Act::Start(id.clone()),
+        Op::Stop(_, id) => Act::Stop(id.clone()),
+        Op::Restart(_, id) => Act::Restart(id.clone()),
+        Op::Act(name, id) => return react(engine, service(name)?.x_devd.on_change.as_ref(), id).await,
+        Op::Remove(_, id) => Act::Remove(id.clone()),
+        Op::RemoveNetwork(name) => Act::RemoveNetwork(name.clone()),
+        Op::RemoveVolume(name) => Act::RemoveVolume(name.clone()),
+        Op::RemoveEnvironment(run) => {
+            Act::RemoveEnvironment { project: project.to_string(), run: run.to_string() }
+        }
+    };
+    engine.apply(&act, progress).await.map(drop)
+}
+
+/// Does in a container what the user configured for a change.
+async fn react<E: Engine>(engine: &E, on_change: Option<&OnChange>, container: &str) -> Result<(), EngineError> {
+    match on_change {
+        Some(OnChange::Signal(signal)) => {
+            let act = Act::Signal(container.to_owned(), signal.clone());
+            engine.apply(&act, &Progress::none()).await.map(drop)
+        }
+        Some(OnChange::Exec(cmd)) => {
+            let spec = ExecSpec { cmd: cmd.clone(), ..ExecSpec::default() };
+            let mut exec = engine.exec(container, spec).await?;
+            drop(exec.input);
+            let mut output = Vec::new();
+            while let Some(chunk) = exec.output.next().await {
+                let (_, bytes) = chunk?;
+                // The end is what says why; no more of it is kept than can be shown.
+                output.extend_from_slice(&bytes);
+                let surplus = output.len().saturating_sub(4096);
+                output.drain(..surplus);
+            }
+            match exec.exit.await? {
+                0 => Ok(()),
+                code => {
+                    let output = String::from_utf8_lossy(&output);
+                    let message = format!("`{}` exited with code {code}\n{}", cmd.join(" "), output.trim_end());
+                    Err(EngineError::Refused(message))
+                }
+            }
+        }
+        Some(OnChange::Restart | OnChange::Rebuild | OnChange::None) | None => Ok(()),
+    }
+}

@@ -1,0 +1,183 @@
+//! How a project looks from outside: the logic's view, with what only people want to see.
+
+use crate::blueprint::Blueprint;
+use crate::clock::{self, Clock};
+use crate::engine::Look;
+use crate::hub::Hub;
+use devd_logic::State;
+use devd_logic::status::{ProjectView, ServiceView};
+use devd_proto::{
+    ContainerRef, Diagnostic, LastChange, LastExit, ProjectStatus, Run, ServiceName, ServiceState, ServiceStatus,
+    TestsState, TestsStatus, What,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Publishes the newest status; whoever reads late reads the newest, and nobody is waited for.
+#[derive(Debug)]
+pub struct Publisher {
+    clock: Clock,
+    hub: Hub,
+    sender: watch::Sender<Arc<ProjectStatus>>,
+    /// Why the files do not load.
+    pub error: Option<Diagnostic>,
+    /// The newest line of a build under way.
+    pub progress: BTreeMap<ServiceName, String>,
+    /// The newest run with a verdict, by service.
+    pub last_runs: BTreeMap<ServiceName, Run>,
+    /// The run under way, by service.
+    pub running: BTreeMap<ServiceName, Run>,
+    /// How each service last ended, with the start that ended.
+    exits: BTreeMap<ServiceName, (String, LastExit)>,
+    since: BTreeMap<ServiceName, (ServiceState, String)>,
+}
+
+impl Publisher {
+    /// Publishes to a channel of its own and to the hub.
+    pub fn new(clock: Clock, blueprint: &Blueprint, hub: Hub) -> Self {
+        let first = ProjectStatus {
+            name: blueprint.name.clone(),
+            root: blueprint.project.dir.display().to_string(),
+            state: devd_proto::ProjectState::Starting,
+            error: None,
+            revision: 0,
+            settled: false,
+            services: Vec::new(),
+        };
+        Self {
+            clock,
+            hub,
+            sender: watch::Sender::new(Arc::new(first)),
+            error: None,
+            progress: BTreeMap::new(),
+            last_runs: BTreeMap::new(),
+            running: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            since: BTreeMap::new(),
+        }
+    }
+
+    /// The newest status, always.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ProjectStatus>> {
+        self.sender.subscribe()
+    }
+
+    /// The revision of the newest status.
+    pub fn revision(&self) -> u64 {
+        self.sender.borrow().revision
+    }
+
+    /// Notes how a start ended. Whether that is news.
+    pub fn note_exit(&mut self, service: &ServiceName, started: &str, code: i64, at: String) -> bool {
+        if self.exits.get(service).is_some_and(|(start, _)| start == started) {
+            return false;
+        }
+        let exit = LastExit { code, at, output: Vec::new() };
+        self.exits.insert(service.clone(), (started.to_owned(), exit));
+        true
+    }
+
+    /// Notes what it wrote last.
+    pub fn note_output(&mut self, service: &ServiceName, started: &str, lines: Vec<String>) {
+        if let Some((start, exit)) = self.exits.get_mut(service)
+            && start == started
+        {
+            exit.output = lines;
+        }
+    }
+
+    /// Publishes how things stand, if that is not what was published last.
+    pub fn publish(&mut self, view: &ProjectView, state: &State, blueprint: &Blueprint, look: &Look) {
+        let before = Arc::clone(&self.sender.borrow());
+        let services = view.services.iter().map(|(name, view)| self.service(name, view, state, look)).collect();
+        let mut status = ProjectStatus {
+            name: blueprint.name.clone(),
+            root: blueprint.project.dir.display().to_string(),
+            state: view.state,
+            error: self.error.clone(),
+            revision: before.revision,
+            settled: view.settled,
+            services,
+        };
+        if status == *before {
+            return;
+        }
+        status.revision += 1;
+        for service in &status.services {
+            let old = before.services.iter().find(|old| old.name == service.name);
+            if let Some(old) = old.filter(|old| old.state != service.state) {
+                let (service, from, to, reason) =
+                    (service.name.clone(), old.state, service.state, service.reason.clone());
+                self.hub.tell(&status.name, What::Service { service, from, to, reason });
+            }
+        }
+        self.hub.tell(&status.name, What::Status { status: Box::new(status.clone()) });
+        self.sender.send_replace(Arc::new(status));
+    }
+
+    fn service(&mut self, name: &ServiceName, view: &ServiceView, state: &State, look: &Look) -> ServiceStatus {
+        let container = look.observed.main(name);
+        let details = container.and_then(|container| look.details.get(&container.id));
+        let building = view.state == ServiceState::Building;
+        let reason = match self.progress.get(name) {
+            Some(line) if building => Some(line.clone()),
+            Some(_) | None => view.reason.clone(),
+        };
+        let since = match self.since.get(name) {
+            Some((state, since)) if *state == view.state => since.clone(),
+            _ => {
+                let started = details.map(|details| clock::normalise(&details.started_at));
+                let running = view.state == ServiceState::Running;
+                let since = started.filter(|at| running && !at.is_empty()).unwrap_or_else(clock::now_text);
+                self.since.insert(name.clone(), (view.state, since.clone()));
+                since
+            }
+        };
+        let running = container.is_some_and(|it| it.state == devd_logic::ContainerState::Running);
+        ServiceStatus {
+            name: name.clone(),
+            state: view.state,
+            health: view.health,
+            reason,
+            container: container.map(|it| ContainerRef { id: it.id.clone(), name: it.name.clone() }),
+            ports: details.filter(|_| running).map(|details| details.ports.clone()).unwrap_or_default(),
+            since: Some(since),
+            restarts: view.restarts,
+            last_exit: self.exits.get(name).map(|(_, exit)| exit.clone()),
+            last_change: view.last_change.as_ref().map(|(path, at, action)| LastChange {
+                path: path.clone(),
+                at: self.clock.calendar(*at),
+                action: (*action).to_owned(),
+            }),
+            tests: self.tests(name, view, state),
+        }
+    }
+
+    fn tests(&self, name: &ServiceName, view: &ServiceView, state: &State) -> TestsStatus {
+        let tests = &view.tests;
+        let has_suite = state.desired().suites.contains_key(name);
+        let shown = match tests.state {
+            TestsState::Running => self.running.get(name),
+            _ => self.last_runs.get(name),
+        }
+        .filter(|_| has_suite);
+        // Known from an earlier life, though it is not known yet whether it still holds.
+        let state = match (tests.state, shown) {
+            (TestsState::None, Some(run)) => run.state,
+            (state, _) => state,
+        };
+        TestsStatus {
+            state,
+            current: tests.current,
+            run: shown.map(|run| run.id.clone()),
+            started_at: shown.map(|run| run.started_at.clone()),
+            duration_ms: shown.and_then(|run| run.duration_ms),
+            passed: shown.and_then(|run| run.passed),
+            failed: shown.and_then(|run| run.failed),
+            skipped: shown.and_then(|run| run.skipped),
+            reason: tests.reason.clone().or_else(|| shown.and_then(|run| run.reason.clone())),
+            warm: 0,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The projects by name, and what survives a restart of devd.
+
+use crate::blueprint::Blueprint;
+use crate::engine::{Engine, EngineChange};
+use crate::problem;
+use crate::project::run::{self, Surroundings};
+use crate::project::{Handle, Message, Request};
+use crate::watch::{Notice, WatchError};
+use dashmap::DashMap;
+use devd_logic::{Event, Memory};
+use devd_proto::{
+    Code, EngineState, Problem, ProjectName, ProjectSource, RegisterRequest, Registered, Removed, Resolved, Saved,
+    Scheduled,
+};
+use futures_util::StreamExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc};
+
+/// All projects of the daemon. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry<E> {
+    inner: Arc<Inner<E>>,
+}
+
+#[derive(Debug)]
+struct Inner<E> {
+    surroundings: Surroundings<E>,
+    projects: DashMap<ProjectName, Entry>,
+    /// Registering reads files and places watches; two at once for the same project would each think it is the first.
+    registering: Mutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    handle: Handle,
+    source: ProjectSource,
+}
+
+impl<E: Engine> Registry<E> {
+    /// A registry without projects that listens to the engine and to the watcher's `notices`.
+    pub fn new(surroundings: Surroundings<E>, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
+        let inner = Inner { surroundings, projects: DashMap::new(), registering: Mutex::new(()) };
+        let this = Self { inner: Arc::new(inner) };
+        tokio::spawn(this.clone().pass_on_notices(notices));
+        tokio::spawn(this.clone().pass_on_changes());
+        this
+    }
+
+    /// What projects work with.
+    pub fn surroundings(&self) -> &Surroundings<E> {
+        &self.inner.surroundings
+    }
+
+    /// The projects that were registered in an earlier life.
+    pub async fn restore(&self) {
+        let registrations = match self.surroundings().history.projects().await {
+            Ok(registrations) => registrations,
+            Err(error) => return tracing::error!(%error, "the registered projects could not be read"),
+        };
+        for registration in registrations {
+            let name = registration.name.clone();
+            let memory = Memory {
+                stopped: registration.stopped,
+                selected: registration.selected,
+                completed: registration.completed,
+            };
+            if let Err(problem) = self.open(&name, registration.source, memory).await {
+                tracing::warn!(project = %name, problem = %problem.title, "a registered project does not load");
+            }
+        }
+    }
+
+    async fn open(&self, name: &ProjectName, source: ProjectSource, memory: Memory) -> Result<Handle, Problem> {
+        let blueprint = match load(source.clone()).await {
+            Ok(blueprint) => blueprint,
+            // Its files may load again after the next save: it is kept, and shown as it is.
+            Err(problem) => return self.open_broken(name, source, memory, problem).await,
+        };
+        Ok(self.launch(blueprint, source, memory).await)
+    }
+
+    async fn open_broken(
+        &self,
+        name: &ProjectName,
+        source: ProjectSource,
+        memory: Memory,
+        problem: Problem,
+    ) -> Result<Handle, Problem> {
+        let mut blueprint = Blueprint::empty(name.clone(), PathBuf::from(&source.dir));
+        blueprint.inputs = problem.diagnostics.iter().filter_map(|it| it.file.as_ref().map(PathBuf::from)).collect();
+        let handle = self.launch(blueprint, source, memory).await;
+        if let Some(first) = problem.diagnostics.first() {
+            handle.tell(Message::LoadFailed(first.clone()));
+        }
+        Ok(handle)
+    }
+
+    async fn launch(&self, blueprint: Blueprint, source: ProjectSource, memory: Memory) -> Handle {
+        let blueprint = Arc::new(blueprint);
+        let name = blueprint.name.clone();
+        let (registry, ended) = (self.clone(), name.clone());
+        let on_end = move || {
+            registry.inner.projects.remove(&ended);
+            registry.surroundings().watcher.remove(&ended);
+        };
+        let handle =
+            run::start(self.surroundings().clone(), Arc::clone(&blueprint), source.clone(), memory, on_end).await;
+        self.inner.projects.insert(name, Entry { handle: handle.clone(), source });
+        self.place_watches(&handle, &blueprint).await;
+        handle
+    }
+
+    async fn place_watches(&self, handle: &Handle, blueprint: &Blueprint) {
+        match self.surroundings().watcher.set(blueprint.watch_set()).await {
+            Ok(placed) => tracing::info!(
+                project = %handle.name,
+                folders = placed.folders,
+                files = placed.files,
+                "watching"
+            ),
+            Err(WatchError::Stopped) => tracing::error!(project = %handle.name, "the watcher has stopped"),
+            Err(error) => tracing::error!(project = %handle.name, %error, "cannot watch"),
+        }
+    }
+
+    /// Registers a project, or brings a registered one up to date.
+    pub async fn register(&self, request: RegisterRequest) -> Result<Registered, Problem> {
+        let engine = self.surroundings().engine.status();
+        if engine.state == EngineState::Disconnected && request.start {
+            let reason = engine.error.unwrap_or_else(|| "it does not answer".to_owned());
+            let problem = Problem::new(Code::EngineUnreachable, format!("no container engine: {reason}"));
+            return Err(problem.help("start Docker, or say where it is by DOCKER_HOST; `devd doctor` says what was tried"));
+        }
+        let _one_at_a_time = self.inner.registering.lock().await;
+        let (start, build, services) = (request.start, request.build, request.services.clone());
+        let mut source = ProjectSource::from(request);
+        if let Some(entry) = self.covering(&source, true) {
+            // The files that it is registered with, and the caller's newer environment.
+            let env = std::mem::take(&mut source.env);
+            source = ProjectSource { env, ..entry.source };
+        }
+        let blueprint = load(source.clone()).await?;
+        for service in &services {
+            if blueprint.service(service).is_none() {
+                let names: Vec<&str> = blueprint.project.services.keys().map(String::as_str).collect();
+                let title = format!("project {} has no service {service}", blueprint.name);
+                return Err(Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", "))));
+            }
+        }
+        source.env.clone_from(&blueprint.env_used);
+        let warnings = blueprint.warnings.iter().map(problem::diagnostic).collect();
+        let name = blueprint.name.clone();
+        let existing = self.inner.projects.get(&name).map(|entry| entry.clone());
+        let handle = match existing.filter(|entry| entry.handle.is_alive()) {
+            Some(entry) => {
+                let other = entry.handle.blueprint().project.dir.clone();
+                if other != blueprint.project.dir {
+                    let title = format!("a project named {name} is registered already, from {}", other.display());
+                    let help = "take that one down, or give this one another name with --project-name";
+                    return Err(Problem::new(Code::NameTaken, title).help(help));
+                }
+                self.inner.projects.insert(name.clone(), Entry { handle: entry.handle.clone(), source: source.clone() });
+                self.place_watches(&entry.handle, &blueprint).await;
+                entry.handle.tell(Message::Source(source));
+                entry.handle.tell(Message::Loaded(Arc::new(blueprint)));
+                entry.handle
+            }
+            None => {
+                let memory = Memory { selected: Some(BTreeSet::new()), ..Memory::default() };
+                self.launch(blueprint, source, memory).await
+            }
+        };
+        let revision = if start {
+            handle.ask(|reply| Request::Up { services, build, reply }).await.ok_or_else(|| unknown(&name))?
+        } else {
+            handle.status().revision
+        };
+        Ok(Registered { project: name, revision, warnings })
+    }
+
+    /// Takes a project down and forgets it.
+    pub async fn remove(&self, name: &ProjectName, volumes: bool) -> Result<Removed, Problem> {
+        let handle = self.get(name)?;
+        let answer = handle.ask(|reply| Request::Down { volumes, reply }).await.ok_or_else(|| unknown(name))?;
+        if let Err(error) = self.surroundings().history.remove_project(name).await {
+            tracing::error!(project = %name, %error, "the project could not be forgotten");
+        }
+        answer
+    }
+
+    /// A registered project.
+    pub fn get(&self, name: &ProjectName) -> Result<Handle, Problem> {
+        let entry = self.inner.projects.get(name);
+        entry.map(|entry| entry.handle.clone()).ok_or_else(|| unknown(name))
+    }
+
+    /// All registered projects, by name.
+    pub fn all(&self) -> Vec<Handle> {
+        let handles = self.inner.projects.iter().map(|entry| (entry.key().clone(), entry.handle.clone()));
+        handles.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+
+    /// Which project a folder and options mean.
+    pub async fn resolve(&self, source: &ProjectSource) -> Result<Resolved, Problem> {
+        if let Some(entry) = self.covering(source, false) {
+            let root = entry.handle.blueprint().project.dir.display().to_string();
+            return Ok(Resolved { project: entry.handle.name, root, registered: true });
+        }
+        let blueprint = load(source.clone()).await?;
+        let registered = self.inner.projects.get(&blueprint.name);
+        let registered = registered.is_some_and(|it| it.handle.blueprint().project.dir == blueprint.project.dir);
+        Ok(Resolved { project: blueprint.name, root: blueprint.project.dir.display().to_string(), registered })
+    }
+
+    /// The registered project that a folder belongs to, when nothing else is said.
+    ///
+    /// A service's folder has a compose file of its own for its tests: there the registered project around it is meant.
+    fn covering(&self, source: &ProjectSource, registering: bool) -> Option<Entry> {
+        if let Some(name) = &source.project_name {
+            // A name says it all, but one that is registered elsewhere must not swallow another project.
+            let entry = self.inner.projects.get(name.as_str())?;
+            let same = entry.source.dir == source.dir && source.files.is_empty();
+            return Some(entry.clone()).filter(|_| same || !registering);
+        }
+        if !source.files.is_empty() || source.env.contains_key("COMPOSE_FILE") {
+            return None;
+        }
+        Path::new(&source.dir).ancestors().find_map(|dir| {
+            let mut entries = self.inner.projects.iter();
+            entries.find(|entry| entry.handle.blueprint().project.dir == dir).map(|entry| entry.clone())
+        })
+    }
+
+    /// Waits until every change on disk up to now is in the statuses.
+    pub async fn up_to_date(&self) {
+        // A watcher that has stopped knows of no change.
+        let _ = self.surroundings().watcher.sync().await;
+        let flushes = self.all().into_iter().map(|handle| async move {
+            handle.ask(|reply| Request::Flush { reply }).await
+        });
+        futures_util::future::join_all(flushes).await;
+    }
+
+    /// Ends all loops and their test runs. Services are left as they are.
+    pub async fn close(&self) {
+        let closes = self.all().into_iter().map(|handle| async move {
+            handle.ask(|reply| Request::Close { reply }).await
+        });
+        futures_util::future::join_all(closes).await;
+    }
+
+    /// An editor says that files changed.
+    pub async fn saved(&self, paths: Vec<PathBuf>) -> Result<Saved, Problem> {
+        let changes = self.surroundings().watcher.saved(paths).await.map_err(|error| {
+            Problem::new(Code::Internal, error.to_string())
+        })?;
+        let mut by_project: BTreeMap<ProjectName, Vec<_>> = BTreeMap::new();
+        for (project, change) in changes {
+            by_project.entry(project).or_default().push(change);
+        }
+        let mut scheduled = Vec::new();
+        for (project, changes) in by_project {
+            let mut services: BTreeMap<_, Scheduled> = BTreeMap::new();
+            for change in &changes {
+                let entry = services.entry(change.service.clone()).or_insert_with(|| Scheduled {
+                    project: project.clone(),
+                    service: change.service.clone(),
+                    action: "none".to_owned(),
+                    tests: false,
+                });
+                if let Some(action) = change.action {
+                    entry.action = action.as_str().to_owned();
+                }
+                entry.tests |= change.tests.runs();
+            }
+            scheduled.extend(services.into_values());
+            if let Ok(handle) = self.get(&project) {
+                handle.tell(Message::Changed(changes));
+            }
+        }
+        Ok(Saved { scheduled })
+    }
+
+    async fn pass_on_notices(self, mut notices: mpsc::UnboundedReceiver<Notice>) {
+        while let Some(notice) = notices.recv().await {
+            match notice {
+                Notice::Changed { project, changes } => self.tell(&project, Message::Changed(changes)),
+                Notice::Ready { project } => self.tell(&project, Message::FilesKnown),
+                Notice::Reload { project, paths } => {
+                    tracing::info!(%project, ?paths, "reading the project's files again");
+                    self.reload(&project).await;
+                }
+                Notice::Rescanned { project } => tracing::info!(%project, "events were lost; looked at everything"),
+                Notice::Degraded { project, root, reason, help } => {
+                    tracing::warn!(%project, root = %root.display(), %reason, %help, "polling");
+                }
+            }
+        }
+    }
+
+    fn tell(&self, project: &ProjectName, message: Message) {
+        if let Some(entry) = self.inner.projects.get(project) {
+            entry.handle.tell(message);
+        }
+    }
+
+    async fn reload(&self, project: &ProjectName) {
+        let _one_at_a_time = self.inner.registering.lock().await;
+        let Some(entry) = self.inner.projects.get(project).map(|entry| entry.clone()) else { return };
+        match load(entry.source).await {
+            Ok(blueprint) if blueprint.name != *project => {
+                let title = format!("the project is named {} now", blueprint.name);
+                let help = format!("`devd -p {project} down`, then `devd up`");
+                let diagnostic = devd_proto::Diagnostic {
+                    code: "renamed".to_owned(),
+                    rendered: format!("error: {title}\nhelp: {help}"),
+                    message: title,
+                    help: Some(help),
+                    ..devd_proto::Diagnostic::default()
+                };
+                entry.handle.tell(Message::LoadFailed(diagnostic));
+            }
+            Ok(blueprint) => {
+                self.place_watches(&entry.handle, &blueprint).await;
+                entry.handle.tell(Message::Loaded(Arc::new(blueprint)));
+            }
+            Err(problem) => {
+                let first = problem.diagnostics.into_iter().next().unwrap_or_default();
+                entry.handle.tell(Message::LoadFailed(first));
+            }
+        }
+    }
+
+    async fn pass_on_changes(self) {
+        let mut changes = self.surroundings().engine.changes();
+        while let Some(change) = changes.next().await {
+            match change {
+                EngineChange::Project(project) => {
+                    self.tell(&ProjectName::new(project), Message::Event(Event::EngineChanged));
+                }
+                EngineChange::Connected => self.tell_all(&Event::EngineBack),
+                EngineChange::Disconnected => self.tell_all(&Event::EngineChanged),
+            }
+        }
+    }
+
+    fn tell_all(&self, event: &Event) {
+        for entry in &self.inner.projects {
+            entry.handle.tell(Message::Event(event.clone()));
+        }
+    }
+}
+
+fn unknown(name: &ProjectName) -> Problem {
+    let problem = Problem::new(Code::UnknownProject, format!("no project named {name} is registered"));
+    problem.help("`devd up` in its folder registers it; `devd status` lists those that are")
+}
+
+/// Reads a project's files without holding up the loop that everything runs on.
+pub async fn load(source: ProjectSource) -> Result<Blueprint, Problem> {
+    let loaded = tokio::task::spawn_blocking(move || Blueprint::load(&source)).await;
+    match loaded {
+        Ok(loaded) => loaded.map_err(|error| problem::load_error(&error)),
+        Err(error) => Err(Problem::new(Code::Internal, format!("reading the compose files failed: {error}"))),
+    }
+}

@@ -1,0 +1,138 @@
+//! The socket: handed over by the service manager, or made here under a lock.
+
+use super::paths::private_folder;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// A listening socket, and what keeps others from taking it.
+#[derive(Debug)]
+pub struct Bound {
+    /// Listens, non-blocking.
+    pub listener: UnixListener,
+    /// Held for the life of the daemon.
+    lock: Option<(File, PathBuf)>,
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Another daemon has it.
+    #[error("another devdd (pid {pid}) has {}", socket.display())]
+    Taken {
+        /// Its process id, or `unknown`.
+        pid: String,
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The path does not fit into a socket address.
+    #[error("the socket's path is too long ({length} bytes, {MAX} is the limit): {}", socket.display())]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The path.
+        socket: PathBuf,
+    },
+    /// Something of the system's.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// With what.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// `sun_path` has 108 bytes on Linux and 104 on macOS, one of them for the end.
+const MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
+
+/// Binds the socket. A stale one is replaced only under the lock, and after a connection to it was refused.
+pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| SocketError::Io { path, error }
+    };
+    let length = socket.as_os_str().len();
+    if length > MAX {
+        return Err(SocketError::TooLong { length, socket: socket.to_owned() });
+    }
+    if let Some(dir) = socket.parent() {
+        private_folder(dir).map_err(io(dir))?;
+    }
+    let lock_path = socket.with_extension("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut lock = options.open(&lock_path).map_err(io(&lock_path))?;
+    if lock.try_lock().is_err() {
+        let mut pid = String::new();
+        // Whoever holds the lock has written its pid; if not, it is just starting.
+        let _ = lock.read_to_string(&mut pid);
+        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+        return Err(SocketError::Taken { pid, socket: socket.to_owned() });
+    }
+    match UnixStream::connect(socket) {
+        // The service manager listens there, or a daemon whose lock file was removed.
+        Ok(_) => return Err(SocketError::Taken { pid: "unknown".to_owned(), socket: socket.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(socket).map_err(io(socket))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(SocketError::Io { path: socket.to_owned(), error }),
+    }
+    let listener = UnixListener::bind(socket).map_err(io(socket))?;
+    std::fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(io(socket))?;
+    listener.set_nonblocking(true).map_err(io(socket))?;
+    let wrote = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
+    wrote.map_err(io(&lock_path))?;
+    Ok(Bound { listener, lock: Some((lock, socket.to_owned())) })
+}
+
+/// Takes the socket that the service manager listens on, if it handed one over.
+pub fn handed_over() -> io::Result<Option<Bound>> {
+    let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0)? else { return Ok(None) };
+    listener.set_nonblocking(true)?;
+    Ok(Some(Bound { listener, lock: None }))
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Removed while the lock is still held: nobody can have made a new one in between.
+        if let Some((_, socket)) = &self.lock {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_told_who_has_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/devd.sock");
+        let first = bind(&path).unwrap();
+        let error = bind(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+        drop(first);
+        assert!(!path.exists());
+        bind(&path).unwrap();
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("devd.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        bind(&path).unwrap();
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_is_refused_with_its_length() {
+        let path = PathBuf::from(format!("/tmp/{}/devd.sock", "x".repeat(120)));
+        assert!(bind(&path).unwrap_err().to_string().contains("too long"));
+    }
+}

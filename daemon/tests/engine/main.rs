@@ -1,0 +1,7 @@
+//! The whole of devd against a real engine. Without an engine these tests fail; they are never skipped.
+
+mod bad_luck;
+mod branch_switch;
+mod example;
+mod survival;
+mod support;

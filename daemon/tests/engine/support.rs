@@ -1,0 +1,322 @@
+//! A real daemon, the real client, a real engine, and a copy of an example of their own.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Nothing here takes so long; what does has failed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+pub struct World {
+    pub dir: TempDir,
+    pub root: PathBuf,
+    pub project: String,
+    pub ports: Vec<u16>,
+    daemon: Option<Child>,
+    env: Vec<(String, String)>,
+}
+
+fn devdd() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_devdd"))
+}
+
+fn devd() -> PathBuf {
+    let path = devdd().with_file_name("devd");
+    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
+    path
+}
+
+/// Runs a docker command; an engine that does not answer is a failure, never a reason to skip.
+pub fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().expect("the docker command");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(output.status.success(), "docker {args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == "__pycache__" {
+            continue;
+        }
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+impl World {
+    /// An empty folder for a project of the test's own.
+    pub fn empty() -> Self {
+        let dir = TempDir::with_prefix("devd-test-").unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let project = format!("devdtest{}x{number}", std::process::id());
+        let root = dir.path().canonicalize().unwrap().join(&project);
+        std::fs::create_dir_all(&root).unwrap();
+        let text = |path: PathBuf| path.display().to_string();
+        let env = vec![
+            ("DEVD_SOCKET".to_owned(), text(dir.path().join("run/devd.sock"))),
+            ("DEVD_STATE_DIR".to_owned(), text(dir.path().join("state"))),
+            ("DEVD_CONFIG".to_owned(), text(dir.path().join("config.toml"))),
+            ("NO_COLOR".to_owned(), "1".to_owned()),
+        ];
+        Self { dir, root, project, ports: Vec::new(), daemon: None, env }
+    }
+
+    /// A copy of an example with ports of its own.
+    pub fn example(name: &str) -> Self {
+        let mut world = Self::empty();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        copy(&examples.join(name), &world.root);
+        world.ports = vec![free_port(), free_port()];
+        let (one, two) = (world.ports[0], world.ports[1]);
+        if world.root.join(".env").exists() {
+            world.write(".env", &format!("SERVICE1_PORT={one}\nSERVICE2_PORT={two}\n"));
+        } else {
+            let file = world.read("docker-compose.yml");
+            let file = file.replace("8001:8000", &format!("{one}:8000")).replace("8002:8000", &format!("{two}:8000"));
+            world.write("docker-compose.yml", &file);
+        }
+        world
+    }
+
+    pub fn env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn replace(&self, path: &str, old: &str, new: &str) {
+        let text = self.read(path);
+        assert!(text.contains(old), "{path} has no {old:?}");
+        self.write(path, &text.replace(old, new));
+    }
+
+    /// Starts the daemon and waits until it says that it is ready.
+    pub fn start(&mut self) {
+        let notify = self.dir.path().join("notify.sock");
+        let _ = std::fs::remove_file(&notify);
+        let ready = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
+        ready.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let child = Command::new(devdd())
+            .envs(self.env.clone())
+            .env("NOTIFY_SOCKET", &notify)
+            .env("RUST_LOG", "debug,hyper=info,bollard=info")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+        let mut buffer = [0; 256];
+        let read = ready.recv(&mut buffer);
+        assert!(read.is_ok(), "the daemon did not become ready:\n{}", self.log());
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// SIGKILL, as the out-of-memory killer does.
+    pub fn kill_daemon(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// SIGTERM, and that it ends well.
+    pub fn stop_daemon(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&daemon);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = daemon.wait().unwrap();
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(devd());
+        command.envs(self.env.clone()).current_dir(&self.root).stdin(Stdio::null()).args(args);
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs the client and expects this exit code; what it wrote to both streams.
+    pub fn expect(&self, code: i32, args: &[&str]) -> (String, String) {
+        let output = self.run(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "devd {args:?}\n{out}\n{err}\n--- log\n{}", self.log());
+        (out, err)
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        let output = self.run(&[args, &["--json"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("devd {args:?} --json: {error}\n{text}"))
+    }
+
+    /// This project's status.
+    pub fn status(&self) -> Value {
+        let status = self.json(&["status"]);
+        let projects = status["projects"].as_array().unwrap();
+        projects.iter().find(|it| it["name"] == self.project.as_str()).cloned().unwrap_or(Value::Null)
+    }
+
+    pub fn service(&self, name: &str) -> Value {
+        service(&self.status(), name).clone()
+    }
+
+    /// Waits for a status by reading them as they come.
+    pub fn until(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+        let mut child = self.command(&["status", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = lines(child.stdout.take().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        let found = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = match lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break None,
+            };
+            let status: Value = serde_json::from_str(&line).unwrap();
+            let projects = status["projects"].as_array().unwrap();
+            let mine = projects.iter().find(|it| it["name"] == self.project.as_str());
+            if let Some(mine) = mine.filter(|mine| test(mine)) {
+                break Some(mine.clone());
+            }
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        found.unwrap_or_else(|| panic!("never {what}: {:#}\n--- log\n{}", self.status(), self.log()))
+    }
+
+    /// Waits until a service's tests are as wanted for what is on disk.
+    pub fn until_tested(&self, name: &str, state: &str, other_than: &Value) -> Value {
+        let status = self.until(&format!("{state}: {name}"), |status| {
+            let tests = &service(status, name)["tests"];
+            tests["state"] == state && tests["current"] == true && tests["run"] != *other_than
+        });
+        service(&status, name).clone()
+    }
+
+    /// Waits until an address answers so.
+    pub fn until_served(&self, port: u16, path: &str, test: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            if let Some(answer) = get(port, path) {
+                if test(&answer) {
+                    return answer;
+                }
+                last = answer;
+            }
+            // Another process has to come up; there is no event of it that could be waited for.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("port {port}{path} never answered so; last: {last}\n--- log\n{}", self.log());
+    }
+
+    /// Everything on the engine that is this project's, test environments included.
+    pub fn leftovers(&self) -> String {
+        let filter = format!("label=dev.devd.project={}", self.project);
+        let containers = docker(&["ps", "-aq", "--filter", &filter]);
+        let networks = docker(&["network", "ls", "-q", "--filter", &filter]);
+        let volumes = docker(&["volume", "ls", "-q", "--filter", &filter]);
+        format!("{containers}{networks}{volumes}")
+    }
+
+    /// Containers of test environments.
+    pub fn environments(&self) -> String {
+        let filter = format!("label=dev.devd.project={}", self.project);
+        docker(&["ps", "-aq", "--filter", &filter, "--filter", "label=dev.devd.run"])
+    }
+
+    pub fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.project)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        // Only what carries this test's own project.
+        let filter = format!("label=dev.devd.project={}", self.project);
+        for (list, remove) in [
+            (vec!["ps", "-aq"], vec!["rm", "-fv"]),
+            (vec!["network", "ls", "-q"], vec!["network", "rm"]),
+            (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
+        ] {
+            let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else { continue };
+            let found = String::from_utf8_lossy(&found.stdout).into_owned();
+            if !found.trim().is_empty() {
+                let _ = Command::new("docker").args(remove).args(found.split_whitespace()).output();
+            }
+        }
+        let images = Command::new("docker").args(["images", "-q", "--filter"]).arg(format!("reference={}*", self.project)).output();
+        if let Ok(images) = images {
+            let images = String::from_utf8_lossy(&images.stdout).into_owned();
+            if !images.trim().is_empty() {
+                let _ = Command::new("docker").args(["rmi", "-f"]).args(images.split_whitespace()).output();
+            }
+        }
+    }
+}
+
+pub fn service<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let services = status["services"].as_array();
+    services.and_then(|it| it.iter().find(|it| it["name"] == name)).unwrap_or(&Value::Null)
+}
+
+pub fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    (!answer.is_empty()).then_some(answer)
+}
+
+fn lines(reader: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(reader).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,12 @@
+//! What the real engine does when devd asks it. Needs Docker, with `busybox:1` and `redis:7`.
+
+#[path = "engine_docker/build.rs"]
+mod build;
+#[path = "engine_docker/containers.rs"]
+mod containers;
+#[path = "engine_docker/look.rs"]
+mod look;
+#[path = "engine_docker/process.rs"]
+mod process;
+#[path = "engine_docker/stage.rs"]
+mod stage;
