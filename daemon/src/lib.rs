@@ -72,9 +72,7 @@ pub async fn run(
         // Streams go on until here, so that their readers see the runs end.
         streams.cancel();
         // Registrations and verdicts on their way to the disk.
-        if let Err(error) = registry.surroundings().history.settle().await {
-            tracing::warn!(%error, "the history did not settle");
-        }
+        registry.surroundings().history.close().await;
     };
     let (served, ()) = tokio::join!(serving.into_future(), farewell);
     served?;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use devdd::engine::any::AnyEngine;
-use devdd::engine::docker::Docker;
+use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::fake::Fake;
 use devdd::system::{paths, socket};
 use std::fs::OpenOptions;
@@ -82,7 +82,12 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             token.cancel();
         });
         let engine = match flags.engine {
-            EngineKind::Docker => AnyEngine::Docker(Docker::connect().await),
+            EngineKind::Docker => {
+                let docker = Docker::connect(Surroundings::of_process());
+                // Whoever asks first gets to know whether there is an engine.
+                docker.tried().await;
+                AnyEngine::Docker(docker)
+            }
             EngineKind::Fake => AnyEngine::Fake(Fake::default()),
         };
         let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);

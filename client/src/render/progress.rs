@@ -56,6 +56,11 @@ fn is_done(state: ServiceState) -> bool {
     }
 }
 
+/// Whether a state is one on the way to another.
+fn is_passing(state: ServiceState) -> bool {
+    matches!(state, ServiceState::Building | ServiceState::Starting | ServiceState::Restarting)
+}
+
 /// Where nothing can be drawn over: a line for each service whose state or reason is another than before.
 pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> Vec<String> {
     let previous = |service: &ServiceStatus| {
@@ -65,12 +70,15 @@ pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> 
         .services
         .iter()
         .filter(|service| match previous(service) {
+            // What a build or a start is at is for a terminal that can draw over it.
+            Some(old) if is_passing(service.state) => old.state != service.state,
             Some(old) => (old.state, &old.reason) != (service.state, &service.reason),
             None => service.state != ServiceState::Stopped,
         })
         .map(|service| {
             let state = paint(state_style(service.state), state_word(service.state));
-            let reason = service.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+            let reason = service.reason.as_ref().filter(|_| !is_passing(service.state));
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
             format!("{}: {state}{reason}", service.name)
         })
         .collect()

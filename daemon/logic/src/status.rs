@@ -150,7 +150,12 @@ impl State {
             Some(Hold::NeedsInVain { .. }) => return (StateWord::Pending, why),
             _ => {}
         }
-        let Some(container) = seen.main(name) else { return (StateWord::Pending, why) };
+        // Nothing holds it: the next step only waits for a look.
+        let next = if hold.is_none() { StateWord::Starting } else { StateWord::Pending };
+        let Some(container) = seen.main(name) else {
+            let image = seen.images.contains_key(&self.desired.services[name].image);
+            return (if image { next } else { StateWord::Pending }, why);
+        };
         match container.state {
             ContainerState::Running if self.is_unhealthy(container) => {
                 (StateWord::Failed, Some("its health check fails".to_owned()))
@@ -169,10 +174,8 @@ impl State {
                 (StateWord::Backoff, why)
             }
             ContainerState::Restarting => (StateWord::Backoff, why),
-            ContainerState::Created
-            | ContainerState::Exited(_)
-            | ContainerState::Paused
-            | ContainerState::Removing => (StateWord::Pending, why),
+            ContainerState::Created | ContainerState::Exited(_) | ContainerState::Removing => (next, why),
+            ContainerState::Paused => (StateWord::Pending, why),
         }
     }
 

@@ -62,7 +62,11 @@ pub(super) async fn why(State(app): State<App>, Query(query): Query<WhyQuery>) -
                 Some(action) => action.as_str(),
                 None => "none",
             };
-            let place = decision.rule.place.as_ref().or(decision.tests_rule.as_ref().and_then(|it| it.place.as_ref()));
+            let rule = match &decision.tests_rule {
+                Some(tests) if !decision.ignored => format!("{}; its tests: {}", decision.rule.text, tests.text),
+                Some(_) | None => decision.rule.text.clone(),
+            };
+            let place = decision.rule.place.as_ref();
             Decision {
                 project: why.project,
                 service: Some(decision.service.clone()),
@@ -70,7 +74,7 @@ pub(super) async fn why(State(app): State<App>, Query(query): Query<WhyQuery>) -
                 tests: decision.tests.runs() && !decision.ignored,
                 file: place.map(|place| place.file.display().to_string()),
                 line: place.and_then(|place| place.line),
-                rule: why.text,
+                rule,
             }
         })
         .collect();

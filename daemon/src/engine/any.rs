@@ -8,12 +8,18 @@ use devd_proto::EngineStatus;
 use futures_util::stream::BoxStream;
 
 /// One of the engines there are. A process has one for its life.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum AnyEngine {
     /// A real one.
     Docker(Docker),
     /// The world in memory.
     Fake(Fake),
+}
+
+impl std::fmt::Debug for AnyEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.status().endpoint)
+    }
 }
 
 impl Engine for AnyEngine {

@@ -138,9 +138,14 @@ impl History {
         LogReader::open(self.clone(), id.clone(), follow).await
     }
 
-    /// Returns when everything that was asked for before is done: the last thing before the daemon ends.
-    pub async fn settle(&self) -> Result<(), HistoryError> {
-        self.call(|_| Ok(())).await
+    /// Does what was asked for before, closes the database, and answers every later request with
+    /// [`HistoryError::Stopped`]: the last thing before the daemon ends.
+    pub async fn close(&self) {
+        let (closed, waiting) = oneshot::channel();
+        // A thread that is gone has closed it already.
+        let _ = self.send(Box::new(|store| store.close(closed)));
+        // The sender goes without a word, after the connection.
+        let _ = waiting.await;
     }
 
     fn logs(&self) -> &Logs {

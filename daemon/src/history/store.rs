@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
+use tokio::sync::oneshot;
 
 /// Something to do with the database.
 pub(super) type Job = Box<dyn FnOnce(&mut Store) + Send>;
@@ -19,11 +20,13 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) logs: Logs,
     finished: u32,
+    /// Dropped after the connection, and heard by whoever closes the history.
+    closed: Option<oneshot::Sender<()>>,
 }
 
 impl Store {
     pub(super) fn new(connection: Connection, logs: Logs) -> Self {
-        Self { connection, logs, finished: 0 }
+        Self { connection, logs, finished: 0, closed: None }
     }
 
     /// Counts an ended run; old ones go every so often.
@@ -34,6 +37,11 @@ impl Store {
         }
     }
 
+    /// Makes the current request the last.
+    pub(super) fn close(&mut self, closed: oneshot::Sender<()>) {
+        self.closed = Some(closed);
+    }
+
     /// Removes what is too old or too much. That it fails is no reason to fail what caused it.
     pub(super) fn tidy(&mut self) {
         if let Err(error) = retention::apply(&mut self.connection, &self.logs) {
@@ -42,7 +50,7 @@ impl Store {
     }
 }
 
-/// Starts the thread. It ends when the last sender is gone and everything sent was done.
+/// Starts the thread. It ends when it is told to, or when the last sender is gone and everything sent was done.
 pub(super) fn start(store: Store, folder: &Path) -> Result<mpsc::Sender<Job>, HistoryError> {
     let (sender, jobs) = mpsc::channel::<Job>();
     std::thread::Builder::new()
@@ -57,6 +65,9 @@ fn work(mut store: Store, jobs: &mpsc::Receiver<Job>) {
         // One bad row must not cost every later run its place in the history; a transaction under way rolls back.
         if catch_unwind(AssertUnwindSafe(|| job(&mut store))).is_err() {
             tracing::error!("a request to the history panicked");
+        }
+        if store.closed.is_some() {
+            return;
         }
     }
 }

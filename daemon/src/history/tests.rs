@@ -97,7 +97,7 @@ async fn runs_of_an_earlier_life_are_cancelled() {
     let history = open(&folder);
     let left = run("shop-1", "api", TestsState::Running);
     history.begin(&left).await.unwrap();
-    drop(history);
+    history.close().await;
     let history = open(&folder);
     let found = history.get(&left.id).await.unwrap().unwrap();
     assert_eq!(found.state, TestsState::Cancelled);
@@ -227,7 +227,7 @@ async fn a_broken_database_is_moved_aside() {
     let database = folder.path().join("devd/history.db");
     beside(&folder).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let whole = fs::read(&database).unwrap();
-    drop(history);
+    history.close().await;
     let mut holes = whole.clone();
     for page in holes.chunks_mut(4096).skip(3).step_by(4) {
         page.fill(0xA5);
@@ -235,16 +235,15 @@ async fn a_broken_database_is_moved_aside() {
     for (name, bytes) in
         [("no database", &b"hello, this is a text that is long enough"[..]), ("holes", &holes[..])]
     {
-        for side in ["-wal", "-shm"] {
-            let _ = fs::remove_file(format!("{}{side}", database.display()));
-        }
         fs::write(&database, bytes).unwrap();
         let history = open(&folder);
         assert_eq!(history.list(RunFilter::default()).await.unwrap(), Runs::default(), "{name}");
         // The log of an id that was given shows that it was given.
         assert_eq!(history.next_number(&"shop".into()).await.unwrap(), 301, "{name}");
         record(&history, &run("shop-301", "api", TestsState::Passed)).await;
-        drop(history);
+        history.close().await;
+        assert!(matches!(history.projects().await, Err(HistoryError::Stopped)));
+        history.close().await;
     }
     let mut aside: Vec<Vec<u8>> = Vec::new();
     for entry in fs::read_dir(folder.path().join("devd")).unwrap() {
@@ -363,7 +362,6 @@ async fn a_tidy_happens_every_so_often() {
     for number in 1..=320 {
         record(&history, &run(&format!("shop-{number}"), "api", TestsState::Passed)).await;
     }
-    history.settle().await.unwrap();
     // The sample's time is long past the age limit in any case.
     let count =
         history.list(RunFilter { limit: Some(500), ..RunFilter::default() }).await.unwrap().runs.len();

@@ -8,7 +8,6 @@ pub mod runs;
 
 use crate::blueprint::Blueprint;
 use crate::engine::Look;
-use crate::warm::Stage;
 use crate::watch::Change;
 use devd_logic::Event;
 use devd_proto::{
@@ -16,7 +15,6 @@ use devd_proto::{
 };
 
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Everything a project's loop can be told.
@@ -49,8 +47,6 @@ pub enum Message {
         /// The lines.
         lines: Vec<String>,
     },
-    /// A run passed a stage.
-    RunStage(RunId, Stage, Duration),
     /// A run ended and is in the history.
     RunDone(Box<runs::Done>),
     /// A request from outside.

@@ -73,7 +73,9 @@ impl Publisher {
         if self.exits.get(service).is_some_and(|(start, _)| start == started) {
             return false;
         }
-        let exit = LastExit { code, at, output: Vec::new() };
+        // Its last words come a moment later; until then those of the death before are nearer to them than silence.
+        let output = self.exits.remove(service).map(|(_, exit)| exit.output).unwrap_or_default();
+        let exit = LastExit { code, at, output };
         self.exits.insert(service.clone(), (started.to_owned(), exit));
         true
     }

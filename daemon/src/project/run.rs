@@ -12,7 +12,7 @@ use crate::engine::{Engine, Look, Progress};
 
 use crate::history::{History, Registration};
 use crate::hub::Hub;
-use crate::warm::{Job, Stage};
+use crate::warm::Job;
 use crate::watch::{Action, Change, Watcher};
 use devd_logic::{Effect, Event, Limits, Memory, Op, Reaction, RunCause, State};
 use devd_proto::{
@@ -213,7 +213,6 @@ impl<E: Engine> Loop<E> {
             Message::LastOutput { service, started, lines } => {
                 self.publisher.note_output(&service, &started, lines);
             }
-            Message::RunStage(run, stage, at) => self.stage(&run, stage, at),
             Message::RunDone(done) => self.run_done(*done),
             Message::Request(request) => self.request(request),
         }
@@ -435,16 +434,6 @@ impl<E: Engine> Loop<E> {
         let (engine, history) = (self.surroundings.engine.clone(), self.surroundings.history.clone());
         let work = runs::execute(engine, history, job, run.clone(), age, cancel.clone(), self.executor.sender());
         self.live.insert(id, Live { run, cancel, task: tokio::spawn(work) });
-    }
-
-    fn stage(&mut self, run: &RunId, stage: Stage, at: std::time::Duration) {
-        let Some(live) = self.live.get_mut(run) else { return };
-        let name = match stage {
-            Stage::Images => "images",
-            Stage::Ready => "ready",
-            Stage::Released => "released",
-        };
-        live.run.stages.push(runs::stage_at(name, at));
     }
 
     fn run_done(&mut self, done: runs::Done) {

@@ -9,6 +9,7 @@ use crate::warm::{self, Job, RunError, Stage};
 use devd_logic::Outcome;
 use devd_proto::{Run, RunId, Stream, TestsState};
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -55,19 +56,24 @@ pub async fn execute<E: Engine>(
     let (output, chunks) = mpsc::channel(64);
     let (progress, lines) = mpsc::channel(64);
     let sink = tokio::spawn(write(history.clone(), run.id.clone(), chunks, lines));
-    let built = std::sync::atomic::AtomicBool::new(false);
+    // Passed through a closure that several waits share; never held over an await.
+    let stages = Mutex::new(Vec::new());
     let stage = |stage: Stage| {
-        if stage == Stage::Images {
-            built.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-        // A loop that has ended asks for nothing more.
-        let _ = sender.send(Message::RunStage(run.id.clone(), stage, event_age + began.elapsed()));
+        let name = match stage {
+            Stage::Images => "images",
+            Stage::Ready => "ready",
+            Stage::Released => "released",
+        };
+        let mut stages = stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.push(stage_at(name, event_age + began.elapsed()));
     };
     let result = warm::cold::run(&engine, &job, output, &Progress::to(progress), &cancel, stage).await;
     let written = sink.await.unwrap_or_default();
     let took = began.elapsed();
     run.finished_at = Some(clock::now_text());
     run.duration_ms = Some(took.as_millis() as u64);
+    run.stages.extend(stages.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let built = run.stages.iter().any(|stage| stage.name == "images");
     if let Some(first) = written.first_output {
         run.stages.push(stage_at("first_output", event_age + first.duration_since(began)));
     }
@@ -78,7 +84,7 @@ pub async fn execute<E: Engine>(
         run.failures = summary.failures;
     }
     let outcome = conclude(&mut run, result, took);
-    let build_owed = job.build && !built.into_inner();
+    let build_owed = job.build && !built;
     if let Err(error) = history.finish(&run).await {
         tracing::error!(run = %run.id, %error, "a run could not be recorded");
     }

@@ -112,11 +112,13 @@ impl Keeper {
             return;
         }
         let Some(barrier) = self.barriers.waiting.remove(&token) else { return };
-        // What still waits for more events happened before the mark.
-        self.settle_all();
         match barrier.then {
-            // Nobody waits any more: fine.
-            Then::Answer(reply) => _ = reply.send(()),
+            Then::Answer(reply) => {
+                // What still waits for more events happened before the mark.
+                self.settle_all();
+                // Nobody waits any more: fine.
+                _ = reply.send(());
+            }
             Then::TakeOver { project, epoch, files } => self.take_over(&project, epoch, files),
         }
     }
@@ -231,7 +233,8 @@ impl Keeper {
         let mut batch = Batch::default();
         for (path, read) in files {
             let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else { continue };
-            if project.index.known(folder, file) == Known::Unread {
+            // What waits for a look changed since; the look will say so.
+            if project.index.known(folder, file) == Known::Unread && !self.pending.covers(&path) {
                 match read {
                     Some((stat, hash)) => project.index.set(folder, file, stat.print, hash),
                     None => project.gone(&mut batch, &path),

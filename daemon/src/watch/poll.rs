@@ -146,7 +146,7 @@ fn list(folder: &Path) -> Names {
 fn report(out: &Sender<Input>, folder: &Path, before: &Names, now: &Names) {
     for (name, version) in now {
         if before.get(name) != Some(version) {
-            send(out, folder.join(name), Touch::Done);
+            send(out, folder.join(name), Touch::Polled);
         }
     }
     for name in before.keys().filter(|name| !now.contains_key(*name)) {

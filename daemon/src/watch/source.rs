@@ -18,6 +18,8 @@ pub(super) enum Touch {
     Meta,
     /// It is no longer there under this name.
     Gone,
+    /// It is another one than in the last round of polling.
+    Polled,
     /// It was written to or made, and may be written to still.
     Open,
     /// It is complete: it was closed after writing, or got its name.

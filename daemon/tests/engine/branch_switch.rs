@@ -62,7 +62,7 @@ fn a_save_without_new_bytes_and_an_edit_of_what_is_ignored_are_nothing() {
     world.until_tested("service1", "passed", &Value::Null);
     let same = world.read("service1/main.py");
     world.write("service1/main.py", &same);
-    world.write("service1/.git/HEAD", "ref: refs/heads/none\n");
+    world.write("service1/vendor/.git/HEAD", "ref: refs/heads/none\n");
     world.write(".git/description", "changed\n");
     world.write("service1/__pycache__/main.cpython-311.pyc", "changed\n");
     world.write("service1/scratch/notes.txt", "changed\n");
@@ -76,7 +76,7 @@ fn a_save_without_new_bytes_and_an_edit_of_what_is_ignored_are_nothing() {
     assert_eq!(status["last_change"]["path"], "service1/main.py");
 
     for (path, rule) in [
-        ("service1/.git/HEAD", ".git"),
+        ("service1/vendor/.git/HEAD", ".git"),
         ("service1/__pycache__/x.pyc", "__pycache__"),
         ("service1/scratch/notes.txt", ".dockerignore:2"),
         ("service1/debug.log", ".gitignore:1"),

@@ -20,6 +20,7 @@ async fn a_branch_switch_of_2000_files_loses_none() {
     let files = tree(2000);
     let mut world = World::new(&borrowed(&files)).await;
     let first = world.digest();
+    let begin = std::time::Instant::now();
     for (name, text) in &files {
         // As git does it.
         fs::remove_file(world.path(name)).unwrap();
@@ -36,7 +37,8 @@ async fn a_branch_switch_of_2000_files_loses_none() {
         state.extend(changes.into_iter().map(|change| change.path));
     }
     assert_eq!(state.len(), 2001);
-    assert!(notices < 500, "{notices} notices");
+    let elapsed = begin.elapsed().as_millis();
+    assert!(notices < 60 + elapsed / 5, "{notices} notices in {elapsed} ms");
     // And back.
     fs::remove_dir_all(world.path("api/only")).unwrap();
     for (name, text) in &files {
