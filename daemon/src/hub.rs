@@ -56,7 +56,8 @@ impl Hub {
         kept.next += 1;
         // A status is only worth keeping until the next one of its project.
         if matches!(event.what, What::Status { .. }) {
-            kept.events.retain(|old| old.project != event.project || !matches!(old.what, What::Status { .. }));
+            kept.events
+                .retain(|old| old.project != event.project || !matches!(old.what, What::Status { .. }));
         }
         if kept.events.len() == KEPT {
             kept.events.pop_front();

@@ -27,7 +27,8 @@ pub fn load_error(error: &LoadError) -> Problem {
     let first = error.diagnostics.first();
     let none = first.is_some_and(|first| first.code == "no-compose-file");
     let code = if none { Code::NoComposeFile } else { Code::InvalidProject };
-    let title = first.map_or_else(|| "the compose files do not load".to_owned(), |first| first.message.clone());
+    let title =
+        first.map_or_else(|| "the compose files do not load".to_owned(), |first| first.message.clone());
     let mut problem = Problem::new(code, title);
     problem.help = first.and_then(|first| first.help.clone());
     problem.diagnostics = error.diagnostics.iter().map(diagnostic).collect();

@@ -9,8 +9,8 @@ use crate::watch::{Notice, WatchError};
 use dashmap::DashMap;
 use devd_logic::{Event, Memory};
 use devd_proto::{
-    Code, EngineState, Problem, ProjectName, ProjectSource, RegisterRequest, Registered, Removed, Resolved, Saved,
-    Scheduled,
+    Code, EngineState, Problem, ProjectName, ProjectSource, RegisterRequest, Registered, Removed, Resolved,
+    Saved, Scheduled,
 };
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +72,12 @@ impl<E: Engine> Registry<E> {
         }
     }
 
-    async fn open(&self, name: &ProjectName, source: ProjectSource, memory: Memory) -> Result<Handle, Problem> {
+    async fn open(
+        &self,
+        name: &ProjectName,
+        source: ProjectSource,
+        memory: Memory,
+    ) -> Result<Handle, Problem> {
         let blueprint = match load(source.clone()).await {
             Ok(blueprint) => blueprint,
             // Its files may load again after the next save: it is kept, and shown as it is.
@@ -89,7 +94,8 @@ impl<E: Engine> Registry<E> {
         problem: Problem,
     ) -> Result<Handle, Problem> {
         let mut blueprint = Blueprint::empty(name.clone(), PathBuf::from(&source.dir));
-        blueprint.inputs = problem.diagnostics.iter().filter_map(|it| it.file.as_ref().map(PathBuf::from)).collect();
+        blueprint.inputs =
+            problem.diagnostics.iter().filter_map(|it| it.file.as_ref().map(PathBuf::from)).collect();
         let handle = self.launch(blueprint, source, memory).await;
         if let Some(first) = problem.diagnostics.first() {
             handle.tell(Message::LoadFailed(first.clone()));
@@ -106,7 +112,8 @@ impl<E: Engine> Registry<E> {
             registry.surroundings().watcher.remove(&ended);
         };
         let handle =
-            run::start(self.surroundings().clone(), Arc::clone(&blueprint), source.clone(), memory, on_end).await;
+            run::start(self.surroundings().clone(), Arc::clone(&blueprint), source.clone(), memory, on_end)
+                .await;
         self.inner.projects.insert(name, Entry { handle: handle.clone(), source });
         self.place_watches(&handle, &blueprint).await;
         handle
@@ -131,7 +138,8 @@ impl<E: Engine> Registry<E> {
         if engine.state == EngineState::Disconnected && request.start {
             let reason = engine.error.unwrap_or_else(|| "it does not answer".to_owned());
             let problem = Problem::new(Code::EngineUnreachable, format!("no container engine: {reason}"));
-            return Err(problem.help("start Docker, or say where it is by DOCKER_HOST; `devd doctor` says what was tried"));
+            return Err(problem
+                .help("start Docker, or say where it is by DOCKER_HOST; `devd doctor` says what was tried"));
         }
         let _one_at_a_time = self.inner.registering.lock().await;
         let (start, build, services) = (request.start, request.build, request.services.clone());
@@ -146,7 +154,9 @@ impl<E: Engine> Registry<E> {
             if blueprint.service(service).is_none() {
                 let names: Vec<&str> = blueprint.project.services.keys().map(String::as_str).collect();
                 let title = format!("project {} has no service {service}", blueprint.name);
-                return Err(Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", "))));
+                return Err(
+                    Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", ")))
+                );
             }
         }
         source.env.clone_from(&blueprint.env_used);
@@ -157,11 +167,14 @@ impl<E: Engine> Registry<E> {
             Some(entry) => {
                 let other = entry.handle.blueprint().project.dir.clone();
                 if other != blueprint.project.dir {
-                    let title = format!("a project named {name} is registered already, from {}", other.display());
+                    let title =
+                        format!("a project named {name} is registered already, from {}", other.display());
                     let help = "take that one down, or give this one another name with --project-name";
                     return Err(Problem::new(Code::NameTaken, title).help(help));
                 }
-                self.inner.projects.insert(name.clone(), Entry { handle: entry.handle.clone(), source: source.clone() });
+                self.inner
+                    .projects
+                    .insert(name.clone(), Entry { handle: entry.handle.clone(), source: source.clone() });
                 self.place_watches(&entry.handle, &blueprint).await;
                 entry.handle.tell(Message::Source(source));
                 entry.handle.tell(Message::Loaded(Arc::new(blueprint)));
@@ -183,7 +196,8 @@ impl<E: Engine> Registry<E> {
     /// Takes a project down and forgets it.
     pub async fn remove(&self, name: &ProjectName, volumes: bool) -> Result<Removed, Problem> {
         let handle = self.get(name)?;
-        let answer = handle.ask(|reply| Request::Down { volumes, reply }).await.ok_or_else(|| unknown(name))?;
+        let answer =
+            handle.ask(|reply| Request::Down { volumes, reply }).await.ok_or_else(|| unknown(name))?;
         if let Err(error) = self.surroundings().history.remove_project(name).await {
             tracing::error!(project = %name, %error, "the project could not be forgotten");
         }
@@ -210,8 +224,13 @@ impl<E: Engine> Registry<E> {
         }
         let blueprint = load(source.clone()).await?;
         let registered = self.inner.projects.get(&blueprint.name);
-        let registered = registered.is_some_and(|it| it.handle.blueprint().project.dir == blueprint.project.dir);
-        Ok(Resolved { project: blueprint.name, root: blueprint.project.dir.display().to_string(), registered })
+        let registered =
+            registered.is_some_and(|it| it.handle.blueprint().project.dir == blueprint.project.dir);
+        Ok(Resolved {
+            project: blueprint.name,
+            root: blueprint.project.dir.display().to_string(),
+            registered,
+        })
     }
 
     /// The registered project that a folder belongs to, when nothing else is said.
@@ -237,25 +256,30 @@ impl<E: Engine> Registry<E> {
     pub async fn up_to_date(&self) {
         // A watcher that has stopped knows of no change.
         let _ = self.surroundings().watcher.sync().await;
-        let flushes = self.all().into_iter().map(|handle| async move {
-            handle.ask(|reply| Request::Flush { reply }).await
-        });
+        let flushes = self
+            .all()
+            .into_iter()
+            .map(|handle| async move { handle.ask(|reply| Request::Flush { reply }).await });
         futures_util::future::join_all(flushes).await;
     }
 
     /// Ends all loops and their test runs. Services are left as they are.
     pub async fn close(&self) {
-        let closes = self.all().into_iter().map(|handle| async move {
-            handle.ask(|reply| Request::Close { reply }).await
-        });
+        let closes = self
+            .all()
+            .into_iter()
+            .map(|handle| async move { handle.ask(|reply| Request::Close { reply }).await });
         futures_util::future::join_all(closes).await;
     }
 
     /// An editor says that files changed.
     pub async fn saved(&self, paths: Vec<PathBuf>) -> Result<Saved, Problem> {
-        let changes = self.surroundings().watcher.saved(paths).await.map_err(|error| {
-            Problem::new(Code::Internal, error.to_string())
-        })?;
+        let changes = self
+            .surroundings()
+            .watcher
+            .saved(paths)
+            .await
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         let mut by_project: BTreeMap<ProjectName, Vec<_>> = BTreeMap::new();
         for (project, change) in changes {
             by_project.entry(project).or_default().push(change);
@@ -292,7 +316,9 @@ impl<E: Engine> Registry<E> {
                     tracing::info!(%project, ?paths, "reading the project's files again");
                     self.reload(&project).await;
                 }
-                Notice::Rescanned { project } => tracing::info!(%project, "events were lost; looked at everything"),
+                Notice::Rescanned { project } => {
+                    tracing::info!(%project, "events were lost; looked at everything")
+                }
                 Notice::Degraded { project, root, reason, help } => {
                     tracing::warn!(%project, root = %root.display(), %reason, %help, "polling");
                 }

@@ -43,14 +43,16 @@ impl Daemon {
         std::fs::write(root.join("api/main.py"), "print(1)\n").unwrap();
         let compose = "services:\n  api:\n    build: ./api\n    volumes: ['./api:/app']\n";
         std::fs::write(root.join("compose.yaml"), compose).unwrap();
-        let tests = "services:\n  tests:\n    build: .\n    command: python -m unittest\n    volumes: ['.:/app']\n";
+        let tests =
+            "services:\n  tests:\n    build: .\n    command: python -m unittest\n    volumes: ['.:/app']\n";
         std::fs::write(root.join("api/compose.yaml"), tests).unwrap();
         root.display().to_string()
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Bytes) {
         let stream = UnixStream::connect(&self.socket).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder()
@@ -97,9 +99,8 @@ async fn a_project_goes_up_is_retested_after_a_save_and_goes_down() {
     let (status, body) = daemon.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
     let shop = "/v1/projects/shop";
-    let first = daemon
-        .until(shop, |it| it["settled"] == true && it["services"][0]["tests"]["current"] == true)
-        .await;
+    let first =
+        daemon.until(shop, |it| it["settled"] == true && it["services"][0]["tests"]["current"] == true).await;
     assert_eq!(first["state"], "running");
     assert_eq!(first["services"][0]["tests"]["passed"], 5);
 
@@ -183,7 +184,8 @@ async fn requests_that_make_no_sense_are_refused_with_a_code() {
     assert_eq!(refused(Method::GET, "/v1/runs?colour=red", None).await["code"], "bad_request");
     let empty = daemon.dir.path().join("empty");
     std::fs::create_dir_all(&empty).unwrap();
-    let problem = refused(Method::POST, "/v1/projects", Some(json!({ "dir": empty.display().to_string() }))).await;
+    let problem =
+        refused(Method::POST, "/v1/projects", Some(json!({ "dir": empty.display().to_string() }))).await;
     assert_eq!(problem["code"], "no_compose_file", "{problem}");
     daemon.stop().await;
 }
@@ -203,11 +205,15 @@ async fn a_restarted_daemon_knows_its_projects_and_verdicts() {
     let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = AnyEngine::Fake(Fake::default());
-    let task = tokio::spawn(devdd::run(config, engine, bound, shutdown.clone(), move || drop(ready.send(()))));
+    let task =
+        tokio::spawn(devdd::run(config, engine, bound, shutdown.clone(), move || drop(ready.send(()))));
     is_ready.await.unwrap();
     let second = Daemon { dir, socket, shutdown, task };
     let after = second.until("/v1/projects/shop", |it| it["services"][0]["tests"]["current"] == true).await;
-    assert_eq!(after["services"][0]["tests"]["run"], before["services"][0]["tests"]["run"], "tested again for nothing");
+    assert_eq!(
+        after["services"][0]["tests"]["run"], before["services"][0]["tests"]["run"],
+        "tested again for nothing"
+    );
     second.stop().await;
 }
 

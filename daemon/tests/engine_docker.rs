@@ -1,5 +1,7 @@
 //! What the real engine does when devd asks it. Needs Docker, with `busybox:1` and `redis:7`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 #[path = "engine_docker/build.rs"]
 mod build;
 #[path = "engine_docker/containers.rs"]

@@ -79,7 +79,11 @@ async fn bench_with(fake: Fake, memory: Memory) -> Bench {
 
 impl Bench {
     /// Waits for a status; with the clock paused the limit is never waited for when something can still happen.
-    async fn until(&self, what: &str, test: impl Fn(&devd_proto::ProjectStatus) -> bool) -> Arc<devd_proto::ProjectStatus> {
+    async fn until(
+        &self,
+        what: &str,
+        test: impl Fn(&devd_proto::ProjectStatus) -> bool,
+    ) -> Arc<devd_proto::ProjectStatus> {
         let waiting = async {
             loop {
                 let status = self.handle.status();
@@ -96,7 +100,8 @@ impl Bench {
     }
 
     async fn up(&self) {
-        let revision = self.handle.ask(|reply| Request::Up { services: vec![], build: false, reply }).await.unwrap();
+        let revision =
+            self.handle.ask(|reply| Request::Up { services: vec![], build: false, reply }).await.unwrap();
         self.until("up and tested", |status| {
             status.revision >= revision && status.settled && tests(status).state == TestsState::Passed
         })
@@ -149,7 +154,9 @@ async fn a_save_restarts_once_and_tests_once() {
     let first = tests(&bench.handle.status()).run.clone();
     bench.save();
     let status = bench
-        .until("tested again", |status| tests(status).run != first && tests(status).state == TestsState::Passed)
+        .until("tested again", |status| {
+            tests(status).run != first && tests(status).state == TestsState::Passed
+        })
         .await;
     assert!(tests(&status).current);
     assert_eq!(service(&status, "api").restarts, 1);
@@ -185,7 +192,9 @@ async fn a_killed_service_comes_back_and_a_stopped_one_stays() {
     assert_eq!(service(&status, "db").last_exit.as_ref().unwrap().code, 137);
     let stop = |reply| Request::Service { service: "db".into(), verb: Verb::Stop, reply };
     bench.handle.ask(stop).await.unwrap().unwrap();
-    bench.until("stopped", |status| service(status, "db").state == ServiceState::Stopped && status.settled).await;
+    bench
+        .until("stopped", |status| service(status, "db").state == ServiceState::Stopped && status.settled)
+        .await;
     assert_eq!(bench.count("stop shop-db-1"), 1);
 }
 
@@ -198,7 +207,8 @@ async fn a_service_that_dies_at_once_backs_off_and_says_its_last_words() {
     let status = bench
         .until("in back-off", |status| {
             let api = service(status, "api");
-            api.state == ServiceState::Backoff && api.last_exit.as_ref().is_some_and(|exit| !exit.output.is_empty())
+            api.state == ServiceState::Backoff
+                && api.last_exit.as_ref().is_some_and(|exit| !exit.output.is_empty())
         })
         .await;
     assert_eq!(status.state, ProjectState::Degraded);
@@ -212,7 +222,9 @@ async fn a_service_that_dies_at_once_backs_off_and_says_its_last_words() {
 async fn tests_that_hang_are_ended_at_their_timeout() {
     let bench = bench().await;
     bench.up().await;
-    bench.fake.tests_behave(TestsBehaviour { takes: Duration::from_secs(100_000), ..TestsBehaviour::default() });
+    bench
+        .fake
+        .tests_behave(TestsBehaviour { takes: Duration::from_secs(100_000), ..TestsBehaviour::default() });
     bench.save();
     let status = bench
         .until("timed out", |status| tests(status).reason.as_ref().is_some_and(|it| it.contains("timed out")))
@@ -233,7 +245,9 @@ async fn the_engine_goes_and_comes_back() {
     bench.fake.set_gone(false);
     bench.handle.tell(Message::Event(devd_logic::Event::EngineBack));
     let status = bench
-        .until("tested", |status| status.settled && tests(status).state == TestsState::Passed && tests(status).current)
+        .until("tested", |status| {
+            status.settled && tests(status).state == TestsState::Passed && tests(status).current
+        })
         .await;
     assert_eq!(service(&status, "api").restarts, 1);
 }
@@ -243,10 +257,9 @@ async fn a_refused_start_is_shown_with_its_reason_and_tried_again() {
     let bench = bench().await;
     bench.fake.refuse_next("start shop-api-1", "port 8001 is already in use on the host");
     let _ = bench.handle.ask(|reply| Request::Up { services: vec![], build: false, reply }).await;
-    let status = bench.until("failed", |status| {
-        status.services.iter().any(|service| service.state == ServiceState::Failed)
-    })
-    .await;
+    let status = bench
+        .until("failed", |status| status.services.iter().any(|service| service.state == ServiceState::Failed))
+        .await;
     assert_eq!(service(&status, "api").reason.as_deref(), Some("port 8001 is already in use on the host"));
     bench.until("running", |status| service(status, "api").state == ServiceState::Running).await;
 }

@@ -60,7 +60,9 @@ fn each_library_stays_behind_its_edge() {
 fn the_edges_do_not_know_each_other() {
     let edges = ["engine", "watch", "history", "api", "report"];
     for (path, source) in all() {
-        let Some(edge) = edges.iter().find(|edge| path.starts_with(&format!("daemon/src/{edge}/"))) else { continue };
+        let Some(edge) = edges.iter().find(|edge| path.starts_with(&format!("daemon/src/{edge}/"))) else {
+            continue;
+        };
         // The API is the edge that shows the others to the world.
         if *edge == "api" {
             continue;
@@ -73,7 +75,17 @@ fn the_edges_do_not_know_each_other() {
 
 #[test]
 fn the_logic_is_pure() {
-    let banned = ["tokio", "std::fs", "std::env", "std::process", "std::net", "std::thread", "Instant::now", "SystemTime", "HashMap"];
+    let banned = [
+        "tokio",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::net",
+        "std::thread",
+        "Instant::now",
+        "SystemTime",
+        "HashMap",
+    ];
     for (path, source) in all().into_iter().filter(|(path, _)| path.starts_with("daemon/logic/src/")) {
         for word in banned {
             assert!(!uses(&source, word), "{path} uses {word}");

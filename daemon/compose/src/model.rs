@@ -5,8 +5,11 @@
 
 mod build;
 mod container;
+mod deploy;
 mod devd;
 mod develop;
+mod grant;
+mod host;
 mod mount;
 mod network;
 mod port;
@@ -21,8 +24,13 @@ use serde::Serialize;
 
 pub use build::Build;
 pub use container::{Healthcheck, Logging, RestartPolicy, Ulimit};
+pub use deploy::{
+    Deploy, DeployRestart, Placement, Preference, Resource, Resources, UpdateConfig,
+};
 pub use devd::{OnChange, Tests, XDevd};
 pub use develop::{Develop, WatchAction, WatchExec, WatchRule};
+pub use grant::{Grant, SharedFile};
+pub use host::{Blkio, BlkioRate, BlkioWeight, Device, DeviceRequest, HostSettings};
 pub use mount::{Mount, MountKind, Volume};
 pub use network::{Attachment, Ipam, IpamPool, Network, NetworkMode};
 pub use port::{Port, PortRange};
@@ -48,6 +56,12 @@ pub struct Project {
     /// The volumes that the enabled services use, by their name in the files.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, Volume>,
+    /// The secrets that the enabled services use, by their name in the files.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SharedFile>,
+    /// The configs that the enabled services use, by their name in the files.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, SharedFile>,
 }
 
 impl Project {

@@ -16,7 +16,10 @@ use tokio::sync::mpsc;
 /// Builds production images, one after the other; NDJSON of `BuildLine`.
 #[utoipa::path(post, path = "/v1/build", tag = "projects", request_body = BuildRequest,
     responses((status = 200, content_type = "application/x-ndjson", body = BuildLine), (status = 422, body = Problem)))]
-pub(super) async fn build(State(app): State<App>, Body(request): Body<BuildRequest>) -> Result<Response, Failure> {
+pub(super) async fn build(
+    State(app): State<App>,
+    Body(request): Body<BuildRequest>,
+) -> Result<Response, Failure> {
     let blueprint = registry::load(request.source.clone()).await?;
     let all = || blueprint.project.services.values().filter(|service| service.build.is_some());
     let chosen: Vec<ServiceName> = if request.services.is_empty() {

@@ -50,7 +50,8 @@ pub(super) async fn exec(
 fn spec(asked: ExecRequest) -> ExecSpec {
     let ExecRequest { cmd, tty, size, env, user, workdir } = asked;
     // Without a command: the shell that is there. No text of the caller gets into it.
-    let shell = || ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"].map(str::to_owned);
+    let shell =
+        || ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"].map(str::to_owned);
     ExecSpec {
         cmd: if cmd.is_empty() { shell().to_vec() } else { cmd },
         tty: tty.then_some(size.unwrap_or((80, 24))),

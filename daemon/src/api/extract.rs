@@ -40,7 +40,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|error| Failure(Problem::new(Code::BadRequest, error.body_text())))?;
         let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Self).map_err(|error| Failure(Problem::new(Code::BadRequest, format!("the request's body: {error}"))))
+        parsed
+            .map(Self)
+            .map_err(|error| Failure(Problem::new(Code::BadRequest, format!("the request's body: {error}"))))
     }
 }
 

@@ -63,7 +63,9 @@ pub(super) async fn why(State(app): State<App>, Query(query): Query<WhyQuery>) -
                 None => "none",
             };
             let rule = match &decision.tests_rule {
-                Some(tests) if !decision.ignored => format!("{}; its tests: {}", decision.rule.text, tests.text),
+                Some(tests) if !decision.ignored => {
+                    format!("{}; its tests: {}", decision.rule.text, tests.text)
+                }
                 Some(_) | None => decision.rule.text.clone(),
             };
             let place = decision.rule.place.as_ref();

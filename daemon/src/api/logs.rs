@@ -46,7 +46,13 @@ impl LogsQuery {
             None => None,
             Some(text) => match since(text, jiff::Timestamp::now()) {
                 Some(since) => Some(since),
-                None => return bad("since", text, "a time such as 2026-11-23T08:00:00Z, or how long ago: 90s, 10m, 2h"),
+                None => {
+                    return bad(
+                        "since",
+                        text,
+                        "a time such as 2026-11-23T08:00:00Z, or how long ago: 90s, 10m, 2h",
+                    );
+                }
             },
         };
         Ok(LogQuery { follow: self.follow, tail, since })

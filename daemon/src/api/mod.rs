@@ -101,7 +101,9 @@ pub fn router(app: App) -> Router {
     });
     router
         .route("/v1/openapi.json", openapi)
-        .fallback(|| async { Failure(Problem::new(Code::NotFound, "no such route").help("see /v1/openapi.json")) })
+        .fallback(|| async {
+            Failure(Problem::new(Code::NotFound, "no such route").help("see /v1/openapi.json"))
+        })
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .layer(axum::middleware::from_fn(peer::only_the_owner))
         .with_state(app)

@@ -23,7 +23,11 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 /// Lets only the user through whom the daemon runs as.
-pub(super) async fn only_the_owner(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+pub(super) async fn only_the_owner(
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let owner = rustix::process::geteuid().as_raw();
     if peer.0 == Some(owner) {
         return next.run(request).await;

@@ -5,13 +5,19 @@ use super::extract::{Answer, Body, Query};
 use crate::{problem, registry};
 use axum::Json;
 use axum::extract::{Path, State};
-use devd_proto::{Config, Problem, ProjectName, ProjectSource, ProjectStatus, RegisterRequest, Registered, Removed, Resolved, Value};
+use devd_proto::{
+    Config, Problem, ProjectName, ProjectSource, ProjectStatus, RegisterRequest, Registered, Removed,
+    Resolved, Value,
+};
 use serde::Deserialize;
 
 /// Registers a project and brings it up, or brings a registered one up to date.
 #[utoipa::path(post, path = "/v1/projects", tag = "projects", request_body = RegisterRequest,
     responses((status = 200, body = Registered), (status = 422, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn register(State(app): State<App>, Body(request): Body<RegisterRequest>) -> Answer<Registered> {
+pub(super) async fn register(
+    State(app): State<App>,
+    Body(request): Body<RegisterRequest>,
+) -> Answer<Registered> {
     Ok(Json(app.registry.register(request).await?))
 }
 

@@ -10,7 +10,8 @@ use devd_proto::{Accepted, Code, Problem, ProjectName, ServiceName};
 async fn perform(app: App, project: ProjectName, service: ServiceName, verb: Verb) -> Answer<Accepted> {
     let handle = app.registry.get(&project)?;
     let answer = handle.ask(|reply| Request::Service { service, verb, reply }).await;
-    let revision = answer.unwrap_or_else(|| Err(Problem::new(Code::UnknownProject, "the project went down")))?;
+    let revision =
+        answer.unwrap_or_else(|| Err(Problem::new(Code::UnknownProject, "the project went down")))?;
     Ok(Json(Accepted { revision }))
 }
 

@@ -131,9 +131,10 @@ impl Blueprint {
         });
         let networks = self.project.networks.values().filter(|network| !network.external);
         let volumes = self.project.volumes.values().filter(|volume| !volume.external);
-        let suites = self.suites.iter().map(|(name, suite)| {
-            (name.clone(), devd_logic::Suite { on_change: suite.settings.on_change })
-        });
+        let suites = self
+            .suites
+            .iter()
+            .map(|(name, suite)| (name.clone(), devd_logic::Suite { on_change: suite.settings.on_change }));
         Desired {
             services: services.collect(),
             suites: suites.collect(),

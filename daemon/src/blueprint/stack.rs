@@ -36,9 +36,15 @@ impl<'a> Stack<'a> {
 
     /// The environment of one test run. It has a compose project name of its own, so that compose never takes its
     /// containers for orphans of the dev stack.
-    pub fn environment(project: &'a Project, owner: &ProjectName, run: &RunId, tests_of: &ServiceName) -> Self {
+    pub fn environment(
+        project: &'a Project,
+        owner: &ProjectName,
+        run: &RunId,
+        tests_of: &ServiceName,
+    ) -> Self {
         let name = format!("{owner}-devd-{}", run.as_str().rsplit('-').next().unwrap_or_default());
-        let kind = Kind::Environment { name, project: owner.clone(), run: run.clone(), tests_of: tests_of.clone() };
+        let kind =
+            Kind::Environment { name, project: owner.clone(), run: run.clone(), tests_of: tests_of.clone() };
         Self { project, kind }
     }
 
@@ -163,7 +169,9 @@ impl<'a> Stack<'a> {
 
     fn volume_names(&self) -> BTreeMap<String, String> {
         let volumes = self.project.volumes.iter();
-        volumes.map(|(key, volume)| (key.clone(), self.resource(key, &volume.name, volume.external))).collect()
+        volumes
+            .map(|(key, volume)| (key.clone(), self.resource(key, &volume.name, volume.external)))
+            .collect()
     }
 
     /// `NAME=value` as the files say. A service that is built here runs in dev mode unless they say otherwise; tests
@@ -172,9 +180,14 @@ impl<'a> Stack<'a> {
         let mut env: Vec<String> = service
             .environment
             .iter()
-            .map(|(name, value)| value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}={value}")))
+            .map(|(name, value)| {
+                value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}={value}"))
+            })
             .collect();
-        if matches!(self.kind, Kind::Dev) && service.build.is_some() && !service.environment.contains_key("ENV") {
+        if matches!(self.kind, Kind::Dev)
+            && service.build.is_some()
+            && !service.environment.contains_key("ENV")
+        {
             env.push("ENV=dev".to_owned());
         }
         env

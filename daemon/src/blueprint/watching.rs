@@ -38,7 +38,9 @@ impl Blueprint {
             Some(OnChange::Restart) | None => Action::Restart,
         };
         let built = if mounted == Action::None { Action::None } else { Action::Rebuild };
-        for (source, mount) in service.binds().filter(|(source, mount)| self.is_source(service, source, mount)) {
+        for (source, mount) in
+            service.binds().filter(|(source, mount)| self.is_source(service, source, mount))
+        {
             watch.roots.push(Root {
                 path: source.to_owned(),
                 kind: RootKind::Mounted,
@@ -65,7 +67,9 @@ impl Blueprint {
         if let Some(suite) = suite
             && let Some(tests) = suite.project.services.get(&suite.service)
         {
-            for (source, mount) in tests.binds().filter(|(source, mount)| self.is_source(tests, source, mount)) {
+            for (source, mount) in
+                tests.binds().filter(|(source, mount)| self.is_source(tests, source, mount))
+            {
                 watch.roots.push(Root {
                     path: source.to_owned(),
                     kind: RootKind::Mounted,
@@ -77,7 +81,14 @@ impl Blueprint {
             }
             if let Some(build) = &tests.build {
                 let at = tests.build_span.as_ref().map(place);
-                add_context(&mut watch, build, None, TestsEffect::Rebuild, "the build context of the tests", at);
+                add_context(
+                    &mut watch,
+                    build,
+                    None,
+                    TestsEffect::Rebuild,
+                    "the build context of the tests",
+                    at,
+                );
             }
         }
         watch
@@ -94,8 +105,17 @@ impl Blueprint {
         if mount.read_only || service.build.is_some() || source.is_file() {
             return true;
         }
-        const DATA: [&str; 9] =
-            ["/var/lib", "/var/log", "/var/cache", "/var/opt", "/data", "/bitnami", "/tmp", "/run", "/root/."];
+        const DATA: [&str; 9] = [
+            "/var/lib",
+            "/var/log",
+            "/var/cache",
+            "/var/opt",
+            "/data",
+            "/bitnami",
+            "/tmp",
+            "/run",
+            "/root/.",
+        ];
         !DATA.iter().any(|data| mount.target.starts_with(data))
     }
 
@@ -125,7 +145,13 @@ fn add_context(
     });
     let files = dockerfile.into_iter().chain([build.context.join(".dockerignore")]);
     for path in files {
-        watch.files.push(WatchedFile { path, action, tests, why: format!("decides over {why}"), place: place.clone() });
+        watch.files.push(WatchedFile {
+            path,
+            action,
+            tests,
+            why: format!("decides over {why}"),
+            place: place.clone(),
+        });
     }
 }
 

@@ -5,9 +5,7 @@
 //! clock paused, an hour of it takes no time.
 
 use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
-use super::{
-    Applied, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress,
-};
+use super::{Applied, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
 use crate::clock;
 use bytes::Bytes;
 use devd_logic::{Container, ContainerState, Health, Observed};
@@ -214,7 +212,8 @@ impl World {
                     return made(id.clone());
                 }
                 let image = self.images.get(&spec.image).cloned();
-                let image = image.ok_or_else(|| EngineError::Refused(format!("no such image: {}", spec.image)))?;
+                let image =
+                    image.ok_or_else(|| EngineError::Refused(format!("no such image: {}", spec.image)))?;
                 let id = self.id("");
                 let container = FakeContainer {
                     spec: (**spec).clone(),
@@ -249,6 +248,11 @@ impl World {
             }
             Act::Signal(id, signal) => {
                 self.ask(format!("signal {} {signal}", self.named(id)))?;
+                done(None)
+            }
+            Act::Sync { container, files } => {
+                let targets: Vec<&str> = files.iter().map(|(_, target)| target.as_str()).collect();
+                self.ask(format!("sync {} {}", self.named(container), targets.join(" ")))?;
                 done(None)
             }
             Act::Remove(id) | Act::Kill(id) => {
@@ -411,7 +415,8 @@ impl Engine for Fake {
         let (input, received) = mpsc::channel::<Bytes>(16);
         let (resize, _sizes) = mpsc::channel(1);
         let greeting = Bytes::from(format!("{name}: {}\n", spec.cmd.join(" ")));
-        let echo = tokio_stream::wrappers::ReceiverStream::new(received).map(|bytes| Ok((Stream::Stdout, bytes)));
+        let echo =
+            tokio_stream::wrappers::ReceiverStream::new(received).map(|bytes| Ok((Stream::Stdout, bytes)));
         let output = futures_util::stream::iter([Ok((Stream::Stdout, greeting))]).chain(echo).boxed();
         Ok(Exec { input, output, resize, exit: async { Ok(0) }.boxed() })
     }

@@ -22,10 +22,18 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn status(&self) -> EngineStatus;
 
     /// Lists everything of a project, and the ids of the images that it names.
-    fn observe(&self, project: &str, images: &[String]) -> impl Future<Output = Result<Look, EngineError>> + Send;
+    fn observe(
+        &self,
+        project: &str,
+        images: &[String],
+    ) -> impl Future<Output = Result<Look, EngineError>> + Send;
 
     /// Performs one operation. Safe to repeat; may be dropped at any point, and a look tells what became of it.
-    fn apply(&self, act: &Act, progress: &Progress) -> impl Future<Output = Result<Applied, EngineError>> + Send;
+    fn apply(
+        &self,
+        act: &Act,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<Applied, EngineError>> + Send;
 
     /// Starts a created container, sends what it writes to `output` from the first byte, and returns its exit code.
     /// May be dropped at any point: the container is still there then.
@@ -36,7 +44,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn probe(&self, container: &str) -> impl Future<Output = Result<bool, EngineError>> + Send;
 
     /// Runs a command in a running container.
-    fn exec(&self, container: &str, spec: ExecSpec) -> impl Future<Output = Result<Exec, EngineError>> + Send;
+    fn exec(&self, container: &str, spec: ExecSpec)
+    -> impl Future<Output = Result<Exec, EngineError>> + Send;
 
     /// What a container wrote, one line an item.
     fn logs(&self, container: &str, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>>;

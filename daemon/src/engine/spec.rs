@@ -76,6 +76,13 @@ pub enum Act {
     Restart(String),
     /// Sends a signal to a container's first process.
     Signal(String, String),
+    /// Brings files of a container up to date with files of the host: what is there is copied, what is not is removed.
+    Sync {
+        /// The container; it need not run, unless something is to be removed.
+        container: String,
+        /// Paths on the host and in the container.
+        files: Vec<(PathBuf, String)>,
+    },
     /// Stops a container by its own signal and grace period, and removes it with its anonymous volumes.
     Remove(String),
     /// Removes a container at once with its anonymous volumes.

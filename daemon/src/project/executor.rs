@@ -1,10 +1,11 @@
 //! Effects into tasks, and what became of them back into messages. It makes no choices.
 
 use super::Message;
+use super::sync::Load;
 use crate::blueprint::Blueprint;
 use crate::engine::spec::{Act, ExecSpec, LogQuery};
 use crate::engine::{Engine, EngineError, Progress};
-use devd_compose::model::OnChange;
+use devd_compose::model::{OnChange, WatchExec};
 use devd_logic::{Event, Op, OpError, OpId};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
@@ -54,8 +55,8 @@ impl<E: Engine> Executor<E> {
         });
     }
 
-    /// Performs an operation.
-    pub fn perform(&self, id: OpId, op: Op, blueprint: &Arc<Blueprint>) {
+    /// Performs an operation, and brings files with it.
+    pub fn perform(&self, id: OpId, op: Op, blueprint: &Arc<Blueprint>, load: Load) {
         let (engine, sender, blueprint) = (self.engine.clone(), self.sender.clone(), Arc::clone(blueprint));
         let project = self.project.clone();
         tokio::spawn(async move {
@@ -63,7 +64,10 @@ impl<E: Engine> Executor<E> {
                 Op::Build(service) | Op::Pull(service) => progress(service, &sender),
                 _ => Progress::none(),
             };
-            let result = perform(&engine, &project, &op, &blueprint, &progress).await;
+            let result = match bring(&engine, &op, &load).await {
+                Ok(()) => perform(&engine, &project, &op, &blueprint, &load, &progress).await,
+                Err(error) => Err(error),
+            };
             if let Err(error) = &result {
                 tracing::info!(%project, %op, %error, "failed");
             }
@@ -124,6 +128,7 @@ async fn perform<E: Engine>(
     project: &ProjectName,
     op: &Op,
     blueprint: &Blueprint,
+    load: &Load,
     progress: &Progress,
 ) -> Result<(), EngineError> {
     let stack = blueprint.stack();
@@ -158,7 +163,13 @@ async fn perform<E: Engine>(
         Op::Start(_, id) => Act::Start(id.clone()),
         Op::Stop(_, id) => Act::Stop(id.clone()),
         Op::Restart(_, id) => Act::Restart(id.clone()),
-        Op::Act(name, id) => return react(engine, service(name)?.x_devd.on_change.as_ref(), id).await,
+        Op::Act(name, id) => {
+            for exec in load.commands(blueprint, name) {
+                run_in(engine, id, exec_spec(exec)).await?;
+            }
+            let on_change = service(name)?.x_devd.on_change.as_ref().filter(|_| load.on_change);
+            return react(engine, on_change, id).await;
+        }
         Op::Remove(_, id) => Act::Remove(id.clone()),
         Op::RemoveNetwork(name) => Act::RemoveNetwork(name.clone()),
         Op::RemoveVolume(name) => Act::RemoveVolume(name.clone()),
@@ -170,33 +181,64 @@ async fn perform<E: Engine>(
 }
 
 /// Does in a container what the user configured for a change.
-async fn react<E: Engine>(engine: &E, on_change: Option<&OnChange>, container: &str) -> Result<(), EngineError> {
+async fn react<E: Engine>(
+    engine: &E,
+    on_change: Option<&OnChange>,
+    container: &str,
+) -> Result<(), EngineError> {
     match on_change {
         Some(OnChange::Signal(signal)) => {
             let act = Act::Signal(container.to_owned(), signal.clone());
             engine.apply(&act, &Progress::none()).await.map(drop)
         }
         Some(OnChange::Exec(cmd)) => {
-            let spec = ExecSpec { cmd: cmd.clone(), ..ExecSpec::default() };
-            let mut exec = engine.exec(container, spec).await?;
-            drop(exec.input);
-            let mut output = Vec::new();
-            while let Some(chunk) = exec.output.next().await {
-                let (_, bytes) = chunk?;
-                // The end is what says why; no more of it is kept than can be shown.
-                output.extend_from_slice(&bytes);
-                let surplus = output.len().saturating_sub(4096);
-                output.drain(..surplus);
-            }
-            match exec.exit.await? {
-                0 => Ok(()),
-                code => {
-                    let output = String::from_utf8_lossy(&output);
-                    let message = format!("`{}` exited with code {code}\n{}", cmd.join(" "), output.trim_end());
-                    Err(EngineError::Refused(message))
-                }
-            }
+            run_in(engine, container, ExecSpec { cmd: cmd.clone(), ..ExecSpec::default() }).await
         }
         Some(OnChange::Restart | OnChange::Rebuild | OnChange::None) | None => Ok(()),
+    }
+}
+
+/// Copies the files that an operation brings with it.
+async fn bring<E: Engine>(engine: &E, op: &Op, load: &Load) -> Result<(), EngineError> {
+    let (Op::Start(_, id) | Op::Restart(_, id) | Op::Act(_, id)) = op else { return Ok(()) };
+    if load.files.is_empty() {
+        return Ok(());
+    }
+    let files = load.files.iter().map(|(source, target)| (source.clone(), target.clone())).collect();
+    let act = Act::Sync { container: id.clone(), files };
+    engine.apply(&act, &Progress::none()).await.map(drop)
+}
+
+fn exec_spec(exec: &WatchExec) -> ExecSpec {
+    let env = exec.environment.iter();
+    ExecSpec {
+        cmd: exec.command.clone(),
+        tty: None,
+        env: env.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect(),
+        user: exec.user.clone(),
+        workdir: exec.working_dir.clone(),
+        privileged: exec.privileged,
+    }
+}
+
+/// Runs a command in a container to its end; an error with the end of its output when it fails.
+async fn run_in<E: Engine>(engine: &E, container: &str, spec: ExecSpec) -> Result<(), EngineError> {
+    let line = spec.cmd.join(" ");
+    let mut exec = engine.exec(container, spec).await?;
+    drop(exec.input);
+    let mut output = Vec::new();
+    while let Some(chunk) = exec.output.next().await {
+        let (_, bytes) = chunk?;
+        // The end is what says why; no more of it is kept than can be shown.
+        output.extend_from_slice(&bytes);
+        let surplus = output.len().saturating_sub(4096);
+        output.drain(..surplus);
+    }
+    match exec.exit.await? {
+        0 => Ok(()),
+        code => {
+            let output = String::from_utf8_lossy(&output);
+            Err(EngineError::Refused(format!("`{line}` exited with code {code}\n{}", output.trim_end())))
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! One project: the loop that owns its state ([`run`]), what the loop has done for it ([`executor`]), its test runs
-//! ([`runs`]), and how it looks from outside ([`publish`]).
+//! ([`runs`]), the files it copies ([`sync`]), and how it looks from outside ([`publish`]).
 
 pub mod executor;
 pub mod publish;
 pub mod run;
 pub mod runs;
+pub mod sync;
 
 use crate::blueprint::Blueprint;
 use crate::engine::Look;
 use crate::watch::Change;
 use devd_logic::Event;
 use devd_proto::{
-    Diagnostic, Problem, ProjectName, ProjectSource, ProjectStatus, Removed, Run, RunId, RunStarted, ServiceName,
+    Diagnostic, Problem, ProjectName, ProjectSource, ProjectStatus, Removed, Run, RunId, RunStarted,
+    ServiceName,
 };
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@ use crate::hub::Hub;
 use devd_logic::State;
 use devd_logic::status::{ProjectView, ServiceView};
 use devd_proto::{
-    ContainerRef, Diagnostic, LastChange, LastExit, ProjectStatus, Run, ServiceName, ServiceState, ServiceStatus,
-    TestsState, TestsStatus, What,
+    ContainerRef, Diagnostic, LastChange, LastExit, ProjectStatus, Run, ServiceName, ServiceState,
+    ServiceStatus, TestsState, TestsStatus, What,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,8 @@ impl Publisher {
     /// Publishes how things stand, if that is not what was published last.
     pub fn publish(&mut self, view: &ProjectView, state: &State, blueprint: &Blueprint, look: &Look) {
         let before = Arc::clone(&self.sender.borrow());
-        let services = view.services.iter().map(|(name, view)| self.service(name, view, state, look)).collect();
+        let services =
+            view.services.iter().map(|(name, view)| self.service(name, view, state, look)).collect();
         let mut status = ProjectStatus {
             name: blueprint.name.clone(),
             root: blueprint.project.dir.display().to_string(),
@@ -118,7 +119,13 @@ impl Publisher {
         self.sender.send_replace(Arc::new(status));
     }
 
-    fn service(&mut self, name: &ServiceName, view: &ServiceView, state: &State, look: &Look) -> ServiceStatus {
+    fn service(
+        &mut self,
+        name: &ServiceName,
+        view: &ServiceView,
+        state: &State,
+        look: &Look,
+    ) -> ServiceStatus {
         let container = look.observed.main(name);
         let details = container.and_then(|container| look.details.get(&container.id));
         let building = view.state == ServiceState::Building;

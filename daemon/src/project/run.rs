@@ -4,6 +4,7 @@
 use super::executor::Executor;
 use super::publish::Publisher;
 use super::runs::{self, Live};
+use super::sync::{Load, Pending};
 use super::{Handle, Message, Request, Verb};
 use crate::blueprint::Blueprint;
 use crate::clock::{self, Clock};
@@ -74,6 +75,7 @@ pub async fn start<E: Engine>(
         publisher,
         look: Look::default(),
         live: BTreeMap::new(),
+        pending: Pending::default(),
         images_owed: blueprint.suites.keys().cloned().collect(),
         paths: BTreeMap::new(),
         files_known: false,
@@ -82,8 +84,7 @@ pub async fn start<E: Engine>(
         farewells: Vec::new(),
         gone: false,
     };
-    let handle =
-        Handle { name: name.clone(), sender, status: handle_status, blueprint: handle_blueprint };
+    let handle = Handle { name: name.clone(), sender, status: handle_status, blueprint: handle_blueprint };
     this.recall();
     this.remember(this.state.memory());
     tokio::spawn(async move {
@@ -108,6 +109,7 @@ struct Loop<E> {
     publisher: Publisher,
     look: Look,
     live: BTreeMap<RunId, Live>,
+    pending: Pending,
     /// Suites whose images must be built before their next run.
     images_owed: BTreeSet<ServiceName>,
     /// Changed files since each suite's last run.
@@ -219,6 +221,12 @@ impl<E: Engine> Loop<E> {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::OpFinished { result, id } = &event
+            && let Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) =
+                self.state.operation(*id)
+        {
+            self.pending.ended(service, result.is_ok());
+        }
         if let Event::OpFinished { result: Ok(()), id } = &event
             && let Some(op) = self.state.operation(*id)
         {
@@ -258,7 +266,13 @@ impl<E: Engine> Loop<E> {
             }
             Effect::Op { id, op, cause } => {
                 tracing::info!(project = %self.blueprint.name, %cause, "{op}");
-                self.executor.perform(id, op, &self.blueprint);
+                let load = match &op {
+                    Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _) => {
+                        self.pending.take(service)
+                    }
+                    _ => Load::default(),
+                };
+                self.executor.perform(id, op, &self.blueprint, load);
             }
             Effect::Probe { service, started } => {
                 let container = self.look.observed.main(&service).map(|container| container.id.clone());
@@ -308,6 +322,7 @@ impl<E: Engine> Loop<E> {
                 self.step(Event::SaveComplete(change.service));
                 continue;
             }
+            self.pending.note(&self.blueprint, &change);
             let path = relative(&root, &change.path);
             let action = change.action.unwrap_or(Action::None);
             if change.tests.rebuilds() {
@@ -432,7 +447,8 @@ impl<E: Engine> Loop<E> {
 
         self.publisher.running.insert(service, run.clone());
         let (engine, history) = (self.surroundings.engine.clone(), self.surroundings.history.clone());
-        let work = runs::execute(engine, history, job, run.clone(), age, cancel.clone(), self.executor.sender());
+        let work =
+            runs::execute(engine, history, job, run.clone(), age, cancel.clone(), self.executor.sender());
         self.live.insert(id, Live { run, cancel, task: tokio::spawn(work) });
     }
 
@@ -446,7 +462,9 @@ impl<E: Engine> Loop<E> {
         if done.run.state != TestsState::Cancelled {
             self.publisher.last_runs.insert(service, done.run.clone());
         }
-        self.surroundings.hub.tell(&self.blueprint.name, What::RunFinished { run: Box::new(done.run.clone()) });
+        self.surroundings
+            .hub
+            .tell(&self.blueprint.name, What::RunFinished { run: Box::new(done.run.clone()) });
         self.step(Event::RunEnded { run: done.run.id, outcome: done.outcome });
     }
 
@@ -495,7 +513,9 @@ impl<E: Engine> Loop<E> {
     }
 
     fn verb(&mut self, service: &ServiceName, verb: Verb) -> Result<(), Problem> {
-        let Some(definition) = self.blueprint.service(service) else { return Err(self.unknown_service(service)) };
+        let Some(definition) = self.blueprint.service(service) else {
+            return Err(self.unknown_service(service));
+        };
         if verb == Verb::Rebuild && definition.build.is_none() {
             let title = format!("{service} is not built here: it has no `build`");
             return Err(Problem::new(Code::NoBuild, title));
@@ -516,13 +536,19 @@ impl<E: Engine> Loop<E> {
         Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", ")))
     }
 
-    fn test(&mut self, services: Vec<ServiceName>, args: &[String], failed: bool) -> Result<Vec<RunStarted>, Problem> {
+    fn test(
+        &mut self,
+        services: Vec<ServiceName>,
+        args: &[String],
+        failed: bool,
+    ) -> Result<Vec<RunStarted>, Problem> {
         for service in &services {
             if self.blueprint.service(service).is_none() {
                 return Err(self.unknown_service(service));
             }
             if let Some(broken) = self.blueprint.broken_suites.get(service) {
-                let mut problem = Problem::new(Code::InvalidProject, format!("the tests of {service} do not load"));
+                let mut problem =
+                    Problem::new(Code::InvalidProject, format!("the tests of {service} do not load"));
                 problem.diagnostics.push(crate::problem::diagnostic(broken));
                 return Err(problem);
             }

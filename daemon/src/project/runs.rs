@@ -132,7 +132,9 @@ fn conclude(run: &mut Run, result: Result<i64, RunError>, took: Duration) -> Out
 
 /// Where the tests' files are on the host.
 fn paths(job: &Job) -> report::PathMap {
-    let Some(tests) = job.suite.project.services.get(&job.suite.service) else { return report::PathMap::default() };
+    let Some(tests) = job.suite.project.services.get(&job.suite.service) else {
+        return report::PathMap::default();
+    };
     let mounts = tests.binds().map(|(source, mount)| (mount.target.clone(), source.to_owned()));
     report::PathMap::new(mounts.collect(), tests.working_dir.clone())
 }
@@ -189,4 +191,3 @@ async fn write(
     }
     written
 }
-

@@ -51,7 +51,8 @@ fn limit(name: &str, enough: u64, what: &str) -> Option<Finding> {
     Some(if value >= enough {
         finding(name, FindingState::Ok, message, None)
     } else {
-        let help = format!("echo {name}={enough} | sudo tee /etc/sysctl.d/60-devd.conf && sudo sysctl --system");
+        let help =
+            format!("echo {name}={enough} | sudo tee /etc/sysctl.d/60-devd.conf && sudo sysctl --system");
         finding(name, FindingState::Warning, message, Some(help))
     })
 }

@@ -18,7 +18,8 @@ pub fn text(engine: &EngineStatus, projects: &[std::sync::Arc<ProjectStatus>], u
     gauge("devd_uptime_seconds", "How long the daemon has run.", &[(String::new(), uptime.as_secs())]);
     gauge("devd_engine_connected", "Whether the container engine answers.", &[(String::new(), connected)]);
     gauge("devd_projects", "Registered projects.", &[(String::new(), projects.len() as u64)]);
-    let services = || projects.iter().flat_map(|project| project.services.iter().map(move |it| (project, it)));
+    let services =
+        || projects.iter().flat_map(|project| project.services.iter().map(move |it| (project, it)));
     let restarts: Vec<_> = services()
         .map(|(project, it)| {
             (format!("{{project=\"{}\",service=\"{}\"}}", project.name, it.name), u64::from(it.restarts))

@@ -84,7 +84,8 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
     let listener = UnixListener::bind(socket).map_err(io(socket))?;
     std::fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(io(socket))?;
     listener.set_nonblocking(true).map_err(io(socket))?;
-    let wrote = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
+    let wrote =
+        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
     wrote.map_err(io(&lock_path))?;
     Ok(Bound { listener, lock: Some((lock, socket.to_owned())) })
 }

@@ -76,7 +76,8 @@ impl<E: Engine> Environment<'_, E> {
 
     async fn images(&self, needed: &BTreeSet<String>, progress: &Progress) -> Result<(), RunError> {
         let names: Vec<String> = self.services(needed).map(|service| self.stack.image(service)).collect();
-        let look = self.engine.observe(self.stack.name(), &names).await.map_err(|error| not_run("images", error))?;
+        let look =
+            self.engine.observe(self.stack.name(), &names).await.map_err(|error| not_run("images", error))?;
         for service in self.services(needed) {
             let image = self.stack.image(service);
             let there = look.observed.images.contains_key(&image);
@@ -153,7 +154,11 @@ impl<E: Engine> Environment<'_, E> {
     ///
     /// The condition `service_started` means no more than that to compose; tests that find a database which does not
     /// listen yet fail for no reason of their own, so here every dependency is waited for as far as that can be told.
-    async fn start_dependency(&self, name: &str, containers: &BTreeMap<String, String>) -> Result<(), RunError> {
+    async fn start_dependency(
+        &self,
+        name: &str,
+        containers: &BTreeMap<String, String>,
+    ) -> Result<(), RunError> {
         let Some(id) = containers.get(name) else { return Ok(()) };
         if self.completes(name) {
             let (output, mut lines) = tokio::sync::mpsc::channel(64);
@@ -161,7 +166,9 @@ impl<E: Engine> Environment<'_, E> {
             let (ended, ()) = tokio::join!(self.cancellable(self.engine.run(id, output)), drain);
             return match ended?.map_err(|error| not_run(name, error))? {
                 0 => Ok(()),
-                code => Err(RunError::NotRun(format!("{name} must complete before the tests, but exited with {code}"))),
+                code => Err(RunError::NotRun(format!(
+                    "{name} must complete before the tests, but exited with {code}"
+                ))),
             };
         }
         self.short(name, Act::Start(id.clone())).await?;
@@ -192,8 +199,13 @@ fn not_run(what: &str, error: EngineError) -> RunError {
         EngineError::Unreachable(_) => RunError::Lost(error),
         EngineError::BuildFailed { message, output } => {
             let end = output.iter().rev().take(5).rev().map(|line| format!("\n  {line}"));
-            RunError::NotRun(format!("the image of {what} could not be built: {message}{}", end.collect::<String>()))
+            RunError::NotRun(format!(
+                "the image of {what} could not be built: {message}{}",
+                end.collect::<String>()
+            ))
         }
-        EngineError::NotFound(reason) | EngineError::Refused(reason) => RunError::NotRun(format!("{what}: {reason}")),
+        EngineError::NotFound(reason) | EngineError::Refused(reason) => {
+            RunError::NotRun(format!("{what}: {reason}"))
+        }
     }
 }

@@ -33,7 +33,10 @@ fn an_image_that_is_not_there_is_named() {
 #[test]
 fn a_dockerfile_that_fails_shows_the_end_of_its_output_and_a_save_mends_it() {
     let mut world = World::empty();
-    world.write("compose.yaml", "services:\n  web:\n    build: ./web\n    command: sleep 1000\n    stop_signal: KILL\n");
+    world.write(
+        "compose.yaml",
+        "services:\n  web:\n    build: ./web\n    command: sleep 1000\n    stop_signal: KILL\n",
+    );
     let bad = "FROM busybox:1\nRUN i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done; echo the reason; exit 3\n";
     world.write("web/Dockerfile", bad);
     world.start();
@@ -48,7 +51,8 @@ fn a_dockerfile_that_fails_shows_the_end_of_its_output_and_a_save_mends_it() {
 #[test]
 fn a_service_that_exits_at_once_backs_off_with_its_last_lines() {
     let mut world = World::empty();
-    let compose = "services:\n  web:\n    image: busybox:1\n    command: sh -c 'echo no config found; exit 4'\n";
+    let compose =
+        "services:\n  web:\n    image: busybox:1\n    command: sh -c 'echo no config found; exit 4'\n";
     world.write("compose.yaml", compose);
     world.start();
     let (_, err) = world.expect(1, &["up"]);
@@ -103,7 +107,10 @@ fn files_that_do_not_load_are_refused_with_their_place() {
 #[test]
 fn without_an_engine_the_exit_code_says_so_and_it_is_found_when_it_comes() {
     let mut world = World::empty();
-    world.write("compose.yaml", "services:\n  web:\n    image: busybox:1\n    command: sleep 1000\n    stop_signal: KILL\n");
+    world.write(
+        "compose.yaml",
+        "services:\n  web:\n    image: busybox:1\n    command: sleep 1000\n    stop_signal: KILL\n",
+    );
     let link = world.dir.path().join("docker.sock");
     world.env("DOCKER_HOST", &format!("unix://{}", link.display()));
     world.start();
@@ -162,5 +169,16 @@ fn a_database_without_a_health_check_is_waited_for_before_tests() {
     assert_eq!(web["tests"]["passed"], 1);
     world.expect(0, &["down"]);
     assert_eq!(world.leftovers(), "");
-    assert_eq!(docker(&["volume", "ls", "-q", "--filter", "dangling=true", "--filter", &format!("name={}", world.project)]), "");
+    assert_eq!(
+        docker(&[
+            "volume",
+            "ls",
+            "-q",
+            "--filter",
+            "dangling=true",
+            "--filter",
+            &format!("name={}", world.project)
+        ]),
+        ""
+    );
 }

@@ -23,7 +23,9 @@ fn lives(form: usize) {
         assert!(health.contains(&format!("\"service\": \"{name}\"")), "{health}");
         assert!(health.contains("\"mode\": \"dev\""), "{health}");
     }
-    world.until_served(world.ports[0], "/links", |answer| answer.contains("service2") && answer.contains("\"db\": true"));
+    world.until_served(world.ports[0], "/links", |answer| {
+        answer.contains("service2") && answer.contains("\"db\": true")
+    });
 
     // Both are tested, beside databases of their own that are gone afterwards.
     let first = world.until_tested("service1", "passed", &Value::Null);
@@ -133,7 +135,8 @@ fn two_projects_live_in_one_daemon() {
     }
     assert!(up.status().unwrap().success());
     let status = world.json(&["status"]);
-    let names: Vec<&str> = status["projects"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
+    let names: Vec<&str> =
+        status["projects"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
     assert!(names.contains(&world.project.as_str()) && names.contains(&second.project.as_str()), "{names:?}");
     let mut down = second.command(&["down"]);
     down.env("DEVD_SOCKET", world.dir.path().join("run/devd.sock"));

@@ -3,5 +3,5 @@
 mod bad_luck;
 mod branch_switch;
 mod example;
-mod survival;
 mod support;
+mod survival;

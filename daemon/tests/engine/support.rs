@@ -92,7 +92,9 @@ impl World {
             world.write(".env", &format!("SERVICE1_PORT={one}\nSERVICE2_PORT={two}\n"));
         } else {
             let file = world.read("docker-compose.yml");
-            let file = file.replace("8001:8000", &format!("{one}:8000")).replace("8002:8000", &format!("{two}:8000"));
+            let file = file
+                .replace("8001:8000", &format!("{one}:8000"))
+                .replace("8002:8000", &format!("{two}:8000"));
             world.write("docker-compose.yml", &file);
         }
         world
@@ -124,7 +126,8 @@ impl World {
         let _ = std::fs::remove_file(&notify);
         let ready = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
         ready.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let child = Command::new(devdd())
             .envs(self.env.clone())
             .env("NOTIFY_SOCKET", &notify)
@@ -199,7 +202,8 @@ impl World {
 
     /// Waits for a status by reading them as they come.
     pub fn until(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
-        let mut child = self.command(&["status", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.command(&["status", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());
         let deadline = Instant::now() + PATIENCE;
         let found = loop {
@@ -279,13 +283,18 @@ impl Drop for World {
             (vec!["network", "ls", "-q"], vec!["network", "rm"]),
             (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
         ] {
-            let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else { continue };
+            let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else {
+                continue;
+            };
             let found = String::from_utf8_lossy(&found.stdout).into_owned();
             if !found.trim().is_empty() {
                 let _ = Command::new("docker").args(remove).args(found.split_whitespace()).output();
             }
         }
-        let images = Command::new("docker").args(["images", "-q", "--filter"]).arg(format!("reference={}*", self.project)).output();
+        let images = Command::new("docker")
+            .args(["images", "-q", "--filter"])
+            .arg(format!("reference={}*", self.project))
+            .output();
         if let Ok(images) = images {
             let images = String::from_utf8_lossy(&images.stdout).into_owned();
             if !images.trim().is_empty() {

@@ -54,7 +54,11 @@ fn a_daemon_that_is_killed_finds_everything_as_it_was() {
     let status = world.until("as it was", |status| {
         status["settled"] == true && service(status, "service1")["tests"]["current"] == true
     });
-    assert_eq!(service(&status, "service1")["tests"]["run"], first["tests"]["run"], "tested again for nothing");
+    assert_eq!(
+        service(&status, "service1")["tests"]["run"],
+        first["tests"]["run"],
+        "tested again for nothing"
+    );
     assert_eq!(started(&world), before, "a container was restarted");
 
     // What was edited while it was dead is tested when it is back.

@@ -85,7 +85,8 @@ async fn an_environment_is_removed_whole() {
         for name in ["tests", "db"] {
             let networks = vec![stage.endpoint("tests", &[])];
             // It ignores what it is asked, and is removed at once all the same.
-            let spec = ContainerSpec { networks, ..stage.script(name, "trap '' TERM; while :; do sleep 1; done") };
+            let spec =
+                ContainerSpec { networks, ..stage.script(name, "trap '' TERM; while :; do sleep 1; done") };
             stage.start(of_a_run(&stage, "r1", spec)).await;
         }
         let other = stage.create(of_a_run(&stage, "r2", stage.script("tests", "true"))).await;
@@ -137,7 +138,8 @@ async fn what_happens_to_a_stack_is_hinted_at() {
         let id = stage.create(stage.script("web", "true")).await;
         let mut seen = Vec::new();
         loop {
-            let change = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap().unwrap();
+            let change =
+                tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap().unwrap();
             seen.push(change.clone());
             if change == ours {
                 break;
@@ -176,7 +178,9 @@ async fn a_lost_engine_is_found_again() {
         let surroundings = Surroundings { vars: map(&[("DOCKER_HOST", &host)]), ..Default::default() };
 
         let engine = Docker::connect(surroundings);
-        let mut changes = engine.changes();
+        // Other tests run on the same engine.
+        let links = |change: &EngineChange| std::future::ready(!matches!(change, EngineChange::Project(_)));
+        let mut changes = engine.changes().filter(links);
         assert_eq!(changes.next().await, Some(EngineChange::Disconnected));
         let status = engine.status();
         assert_eq!(status.error, Some(format!("{host} (DOCKER_HOST): there is no such socket")));
@@ -184,7 +188,10 @@ async fn a_lost_engine_is_found_again() {
 
         let proxy = forward(&socket, real);
         assert_eq!(changes.next().await, Some(EngineChange::Connected));
-        assert_eq!((engine.status().state, engine.status().kind.as_str()), (EngineState::Connected, "docker"));
+        assert_eq!(
+            (engine.status().state, engine.status().kind.as_str()),
+            (EngineState::Connected, "docker")
+        );
         assert_eq!(engine.status().version, stage.engine.status().version);
         engine.observe("x", &[]).await.unwrap();
 
@@ -198,6 +205,29 @@ async fn a_lost_engine_is_found_again() {
         assert_eq!(changes.next().await, Some(EngineChange::Connected));
         engine.observe("x", &[]).await.unwrap();
         proxy.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_engine_may_be_behind_a_port() {
+    staged("tcp", |stage| async move {
+        let endpoint = stage.engine.status().endpoint;
+        let real = Path::new(endpoint.strip_prefix("unix://").unwrap()).to_owned();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = tokio::net::UnixStream::connect(&real).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+            }
+        });
+        let vars = map(&[("DOCKER_HOST", &host)]);
+        let engine = Docker::connect(Surroundings { vars, ..Default::default() });
+        let far = Stage { engine, ..stage };
+        let id = far.create(far.script("web", "cat /proc/1/comm; exit 3")).await;
+        assert_eq!(far.run(&id).await.unwrap(), (3, b"sh\n".to_vec(), Vec::new()));
+        assert_eq!(far.engine.status().endpoint, host);
     })
     .await;
 }

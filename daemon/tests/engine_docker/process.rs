@@ -16,7 +16,8 @@ fn words(words: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn a_run_loses_nothing() {
     staged("run", |stage| async move {
-        let script = "echo first; echo oops >&2; dd if=/dev/zero bs=1M count=10 2>/dev/null; echo last; exit 7";
+        let script =
+            "echo first; echo oops >&2; dd if=/dev/zero bs=1M count=10 2>/dev/null; echo last; exit 7";
         let id = stage.create(stage.script("big", script)).await;
         let (code, out, err) = stage.run(&id).await.unwrap();
         assert_eq!((code, err.as_slice()), (7, &b"oops\n"[..]));
@@ -38,11 +39,18 @@ async fn a_run_loses_nothing() {
         let id = stage.create(spec).await;
         assert_eq!(stage.run(&id).await.unwrap(), (0, b"\x01prompt> ".to_vec(), Vec::new()));
 
-        let id = stage.create(stage.script("killed", "kill -9 $$")).await;
-        assert_eq!(stage.run(&id).await.unwrap().0, 137);
+        let id = stage.create(stage.script("killed", "sleep 1000")).await;
+        let kill = async {
+            while stage.act(Act::Signal(id.clone(), "KILL".to_owned())).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert_eq!(tokio::join!(stage.run(&id), kill).0.unwrap().0, 137);
 
         let id = stage.create(stage.container("nothing", "busybox:1", &["no-such-command"])).await;
-        let Err(EngineError::Refused(message)) = stage.run(&id).await else { panic!("there is no such command") };
+        let Err(EngineError::Refused(message)) = stage.run(&id).await else {
+            panic!("there is no such command")
+        };
         assert!(message.starts_with("exec: \"no-such-command\": executable file not found"), "{message}");
     })
     .await;
@@ -77,7 +85,8 @@ async fn a_probe_is_faster_than_the_file() {
     staged("probe", |stage| async move {
         // The file's interval is Docker's: 30 seconds.
         let script = "sleep 1; touch /tmp/ready; sleep 1000";
-        let slow = stage.start(checked(&stage, "slow", script, "test -f /tmp/ready", Healthcheck::default())).await;
+        let slow =
+            stage.start(checked(&stage, "slow", script, "test -f /tmp/ready", Healthcheck::default())).await;
         let begun = Instant::now();
         assert!(stage.engine.probe(&slow).await.unwrap());
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -85,7 +94,8 @@ async fn a_probe_is_faster_than_the_file() {
         // Without a check, what counts is that its port is listened on.
         let redis = stage.start(stage.container("redis", "redis:7", &[])).await;
         assert!(stage.engine.probe(&redis).await.unwrap());
-        let exec = stage.engine.exec(&redis, ExecSpec { cmd: words(&["redis-cli", "ping"]), ..Default::default() });
+        let exec =
+            stage.engine.exec(&redis, ExecSpec { cmd: words(&["redis-cli", "ping"]), ..Default::default() });
         assert_eq!(exec.await.unwrap().exit.await.unwrap(), 0);
 
         // Neither check nor ports: nothing can be told.
@@ -163,10 +173,22 @@ async fn a_command_has_input_output_and_an_end() {
             ..spec(&["sh", "-c", script])
         };
         let (code, out, err) = command(&stage, &id, rich, b"").await;
-        assert_eq!((code, out.as_slice(), err.as_slice()), (5, &b"hello you\n/tmp\n1000\n"[..], &b"oops\n"[..]));
+        assert_eq!(
+            (code, out.as_slice(), err.as_slice()),
+            (5, &b"hello you\n/tmp\n1000\n"[..], &b"oops\n"[..])
+        );
 
         let (code, ..) = command(&stage, &id, spec(&["true"]), b"").await;
         assert_eq!(code, 0);
+        let (code, _, err) = command(&stage, &id, spec(&["no-such-command"]), b"").await;
+        assert!([126, 127].contains(&code), "{code}: {err:?}");
+
+        // What runs in a container ends with it.
+        let long = stage.engine.exec(&id, spec(&["sleep", "1000"])).await.unwrap();
+        stage.act(Act::Kill(id)).await.unwrap();
+        long.output.for_each(|_| async {}).await;
+        assert_eq!(long.exit.await.unwrap(), 137);
+
         let gone = stage.engine.exec("devd-no-such-container", spec(&["true"])).await;
         assert!(matches!(gone, Err(EngineError::NotFound(_))));
     })
@@ -180,7 +202,10 @@ async fn a_command_has_a_terminal() {
         let script = "read go; stty size; printf 'again? '; read go; stty size";
         let exec = stage
             .engine
-            .exec(&id, ExecSpec { cmd: words(&["sh", "-c", script]), tty: Some((90, 30)), ..Default::default() })
+            .exec(
+                &id,
+                ExecSpec { cmd: words(&["sh", "-c", script]), tty: Some((90, 30)), ..Default::default() },
+            )
             .await
             .unwrap();
         let mut output = exec.output;
@@ -245,7 +270,11 @@ async fn logs_can_be_followed() {
         let id = stage.start(spec).await;
         let mut lines = stage.engine.logs(&id, LogQuery { follow: true, ..Default::default() });
         for expected in ["one", "two"] {
-            let line = tokio::time::timeout(Duration::from_secs(20), lines.try_next()).await.unwrap().unwrap().unwrap();
+            let line = tokio::time::timeout(Duration::from_secs(20), lines.try_next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             assert_eq!((line.stream, line.line.as_str()), (Stream::Stdout, expected));
             assert!(line.time.starts_with("20"), "{line:?}");
         }

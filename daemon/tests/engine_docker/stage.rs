@@ -11,15 +11,15 @@ use std::panic::AssertUnwindSafe;
 
 /// What a test has.
 #[derive(Clone)]
-pub struct Stage {
-    pub engine: Docker,
-    pub project: String,
+pub(crate) struct Stage {
+    pub(crate) engine: Docker,
+    pub(crate) project: String,
     /// The engine behind devd's back.
-    pub api: bollard::Docker,
+    pub(crate) api: bollard::Docker,
 }
 
 /// Runs a test. Fails when there is no engine.
-pub async fn staged<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage) -> F) {
+pub(crate) async fn staged<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage) -> F) {
     let surroundings = Surroundings::of_process();
     let engine = Docker::connect(surroundings);
     engine.tried().await;
@@ -35,16 +35,16 @@ pub async fn staged<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage)
 }
 
 impl Stage {
-    pub async fn act(&self, act: Act) -> Result<Applied, EngineError> {
+    pub(crate) async fn act(&self, act: Act) -> Result<Applied, EngineError> {
         self.engine.apply(&act, &Progress::none()).await
     }
 
-    pub async fn look(&self) -> Look {
+    pub(crate) async fn look(&self) -> Look {
         self.engine.observe(&self.project, &[]).await.unwrap()
     }
 
     /// A container of the dev stack.
-    pub fn container(&self, service: &str, image: &str, command: &[&str]) -> ContainerSpec {
+    pub(crate) fn container(&self, service: &str, image: &str, command: &[&str]) -> ContainerSpec {
         let labels = [
             (label::PROJECT, self.project.as_str()),
             (label::DEFINITION, "one"),
@@ -76,39 +76,47 @@ impl Stage {
     }
 
     /// A shell script in a container of the dev stack.
-    pub fn script(&self, service: &str, script: &str) -> ContainerSpec {
+    pub(crate) fn script(&self, service: &str, script: &str) -> ContainerSpec {
         self.container(service, "busybox:1", &["sh", "-c", script])
     }
 
-    pub async fn create(&self, spec: ContainerSpec) -> String {
+    pub(crate) async fn create(&self, spec: ContainerSpec) -> String {
         self.act(Act::Create(Box::new(spec))).await.unwrap().id.unwrap()
     }
 
-    pub async fn start(&self, spec: ContainerSpec) -> String {
+    pub(crate) async fn start(&self, spec: ContainerSpec) -> String {
         let id = self.create(spec).await;
         self.act(Act::Start(id.clone())).await.unwrap();
         id
     }
 
-    pub fn network(&self, key: &str) -> NetworkSpec {
+    pub(crate) fn network(&self, key: &str) -> NetworkSpec {
         let labels = [
             (label::PROJECT, self.project.as_str()),
             (compose::PROJECT, &self.project),
             (compose::NETWORK, key),
         ];
-        NetworkSpec { name: format!("{}_{key}", self.project), network: Network::default(), labels: map(&labels) }
+        NetworkSpec {
+            name: format!("{}_{key}", self.project),
+            network: Network::default(),
+            labels: map(&labels),
+        }
     }
 
-    pub fn volume(&self, key: &str) -> VolumeSpec {
+    pub(crate) fn volume(&self, key: &str) -> VolumeSpec {
         let labels = [
             (label::PROJECT, self.project.as_str()),
             (compose::PROJECT, &self.project),
             (compose::VOLUME, key),
         ];
-        VolumeSpec { name: format!("{}_{key}", self.project), volume: Volume::default(), labels: map(&labels) }
+        VolumeSpec {
+            name: format!("{}_{key}", self.project),
+            volume: Volume::default(),
+            labels: map(&labels),
+        }
     }
 
-    pub fn endpoint(&self, key: &str, aliases: &[&str]) -> EndpointSpec {
+    pub(crate) fn endpoint(&self, key: &str, aliases: &[&str]) -> EndpointSpec {
         EndpointSpec {
             network: format!("{}_{key}", self.project),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
@@ -118,8 +126,8 @@ impl Stage {
     }
 
     /// Runs a container: its exit code, its output and its errors.
-    pub async fn run(&self, container: &str) -> Result<(i64, Vec<u8>, Vec<u8>), EngineError> {
-        let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
+    pub(crate) async fn run(&self, container: &str) -> Result<(i64, Vec<u8>, Vec<u8>), EngineError> {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<(Stream, bytes::Bytes)>(4);
         let read = async {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             while let Some((stream, bytes)) = receiver.recv().await {
@@ -134,7 +142,7 @@ impl Stage {
         Ok((code?, out, err))
     }
 
-    pub async fn exists(&self, container: &str) -> bool {
+    pub(crate) async fn exists(&self, container: &str) -> bool {
         let options = None::<bollard::query_parameters::InspectContainerOptions>;
         self.api.inspect_container(container, options).await.is_ok()
     }
@@ -161,16 +169,17 @@ impl Stage {
 
 async fn docker(arguments: &[&str]) -> String {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let output = tokio::task::spawn_blocking(|| std::process::Command::new("docker").args(arguments).output());
+    let output =
+        tokio::task::spawn_blocking(|| std::process::Command::new("docker").args(arguments).output());
     String::from_utf8(output.await.unwrap().unwrap().stdout).unwrap()
 }
 
-pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// The text of a refusal.
-pub fn refusal<T: std::fmt::Debug>(result: Result<T, EngineError>) -> String {
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, EngineError>) -> String {
     match result {
         Err(EngineError::Refused(message)) => message,
         other => panic!("not refused: {other:?}"),

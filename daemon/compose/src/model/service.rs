@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{
-    Attachment, Build, Develop, Healthcheck, Logging, Mount, MountKind, NetworkMode, Port, RestartPolicy,
-    Span, Ulimit, XDevd, is_false, text,
+    Attachment, Build, Deploy, Develop, Grant, Healthcheck, HostSettings, Logging, Mount, MountKind,
+    NetworkMode, Port, Resource, RestartPolicy, Span, Ulimit, XDevd, is_false, text,
 };
 
 /// One service, with everything resolved: `env_file` is folded into `environment`, paths are absolute, and the
@@ -30,13 +30,17 @@ pub struct Service {
     pub cap_drop: Vec<String>,
     /// `None`: the image's. Empty: none at all.
     pub command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<Grant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_name: Option<String>,
-    /// In billionths of a CPU.
+    /// In billionths of a CPU; see [`Service::cpu_limit`].
     #[serde(rename = "cpus", serialize_with = "text::nano_cpus", skip_serializing_if = "Option::is_none")]
     pub nano_cpus: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<String, Dependency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Deploy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub develop: Option<Develop>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,7 +72,9 @@ pub struct Service {
     pub links: Vec<Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
-    /// In bytes.
+    #[serde(flatten)]
+    pub host: HostSettings,
+    /// In bytes; see [`Service::memory_limit`].
     #[serde(serialize_with = "text::bytes", skip_serializing_if = "Option::is_none")]
     pub mem_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,8 +93,11 @@ pub struct Service {
     pub pull_policy: Option<PullPolicy>,
     #[serde(skip_serializing_if = "is_false")]
     pub read_only: bool,
+    /// See [`Service::restart_policy`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartPolicy>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Grant>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub security_opt: Vec<String>,
     /// In bytes.
@@ -133,6 +142,66 @@ impl Service {
         };
         let links = self.links.iter().map(|link| link.service.as_str());
         self.depends_on.keys().map(String::as_str).chain(links).chain(shared)
+    }
+
+    /// Everything mounted into the container: its volumes, and the files of its secrets and configs.
+    pub fn mounts(&self) -> Vec<Mount> {
+        let mut all = self.volumes.clone();
+        let secrets = self.secrets.iter().map(|grant| grant.mount("/run/secrets"));
+        let configs = self.configs.iter().map(|grant| grant.mount(""));
+        for mount in secrets.chain(configs) {
+            // What is mounted by hand was meant.
+            if !all.iter().any(|known| known.target == mount.target) {
+                all.push(mount);
+            }
+        }
+        all
+    }
+
+    /// What the engine is to do when the container ends: `deploy` wins over `restart`.
+    pub fn restart_policy(&self) -> Option<RestartPolicy> {
+        let deployed = self.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+        deployed.map(super::DeployRestart::policy).or(self.restart)
+    }
+
+    fn limits(&self) -> Option<&Resource> {
+        self.deploy.as_ref()?.resources.limits.as_ref()
+    }
+
+    fn reservations(&self) -> Option<&Resource> {
+        self.deploy.as_ref()?.resources.reservations.as_ref()
+    }
+
+    /// In billionths of a CPU.
+    pub fn cpu_limit(&self) -> Option<u64> {
+        self.limits().and_then(|limits| limits.nano_cpus).or(self.nano_cpus)
+    }
+
+    /// In bytes.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.limits().and_then(|limits| limits.memory).or(self.mem_limit)
+    }
+
+    /// In bytes.
+    pub fn memory_reservation(&self) -> Option<u64> {
+        self.reservations().and_then(|reserved| reserved.memory).or(self.host.mem_reservation)
+    }
+
+    pub fn pids_limit(&self) -> Option<i64> {
+        self.limits().and_then(|limits| limits.pids).or(self.host.pids_limit)
+    }
+
+    /// The devices that the engine is to choose.
+    pub fn device_requests(&self) -> Vec<super::DeviceRequest> {
+        let gpus = self.host.gpus.iter().map(|request| {
+            let mut request = request.clone();
+            if !request.capabilities.iter().any(|capability| capability == "gpu") {
+                request.capabilities.push("gpu".to_owned());
+            }
+            request
+        });
+        let reserved = self.reservations().map(|reserved| reserved.devices.clone()).unwrap_or_default();
+        reserved.into_iter().chain(gpus).collect()
     }
 
     /// The bind mounts: source on the host, target in the container.

@@ -1,0 +1,195 @@
+//! One operation each.
+
+use super::error::gone_is_fine;
+use super::link::Connection;
+use super::wire::Call;
+use super::{build, create, environment, ports, registry, sync};
+use crate::engine::spec::{Act, NetworkSpec, VolumeSpec};
+use crate::engine::{Applied, EngineError, Progress};
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, KillContainerOptions, RemoveContainerOptions,
+    RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+use tokio::time::Instant;
+
+/// How long a container that is being removed by somebody else is waited for.
+const REMOVAL: Duration = Duration::from_secs(30);
+
+pub(super) async fn apply(
+    connection: &Connection,
+    config_dir: Option<&Path>,
+    act: &Act,
+    progress: &Progress,
+) -> Result<Applied, EngineError> {
+    let done = |()| Applied::default();
+    let made = |id| Applied { id: Some(id) };
+    match act {
+        Act::CreateNetwork(spec) => create_network(connection, spec).await.map(done),
+        Act::CreateVolume(spec) => create_volume(connection, spec).await.map(done),
+        Act::Pull { image, platform } => {
+            registry::pull(connection, config_dir, image, platform.as_deref(), progress).await.map(made)
+        }
+        Act::Build(spec) => build::build(connection, config_dir, spec, progress).await.map(made),
+        Act::Push { image } => registry::push(connection, config_dir, image, progress).await.map(done),
+        Act::Create(spec) => create::create(connection, spec).await.map(made),
+        Act::Start(container) => start(connection, container).await.map(done),
+        Act::Stop(container) => gone_is_fine(stop(connection, container).await).map(done),
+        Act::Restart(container) => restart(connection, container).await.map(done),
+        Act::Signal(container, signal) => send_signal(connection, container, signal).await.map(done),
+        Act::Sync { container, files } => sync::sync(connection, container, files).await.map(done),
+        Act::Remove(container) => {
+            // One that cannot be asked to stop is removed all the same.
+            if let Err(error @ EngineError::Unreachable(_)) = stop(connection, container).await {
+                return Err(error);
+            }
+            remove(connection, container).await.map(done)
+        }
+        Act::Kill(container) => remove(connection, container).await.map(done),
+        Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
+        Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
+        Act::RemoveEnvironment { project, run } => {
+            environment::remove(connection, project, run).await.map(done)
+        }
+    }
+}
+
+/// Starts a container; one that runs is left alone.
+pub(super) async fn start(connection: &Connection, container: &str) -> Result<(), EngineError> {
+    let started = connection.slow.start_container(container, None::<StartContainerOptions>).await;
+    match started.map_err(EngineError::from) {
+        Err(EngineError::Refused(message)) => {
+            Err(EngineError::Refused(ports::explain(connection, message).await))
+        }
+        // The container is there; what it needs is not.
+        Err(EngineError::NotFound(message)) if !message.to_lowercase().contains("no such container") => {
+            Err(EngineError::Refused(message))
+        }
+        other => other,
+    }
+}
+
+async fn restart(connection: &Connection, container: &str) -> Result<(), EngineError> {
+    let restarted = connection.slow.restart_container(container, None::<RestartContainerOptions>).await;
+    match restarted.map_err(EngineError::from) {
+        Err(EngineError::Refused(message)) => {
+            Err(EngineError::Refused(ports::explain(connection, message).await))
+        }
+        other => other,
+    }
+}
+
+async fn stop(connection: &Connection, container: &str) -> Result<(), EngineError> {
+    // Without a time the engine takes the container's own grace period.
+    Ok(connection.slow.stop_container(container, None::<StopContainerOptions>).await?)
+}
+
+async fn send_signal(connection: &Connection, container: &str, signal: &str) -> Result<(), EngineError> {
+    let options = KillContainerOptions { signal: signal.to_owned() };
+    Ok(connection.api.kill_container(container, Some(options)).await?)
+}
+
+/// Removes a container at once, and returns when it is gone.
+pub(super) async fn remove(connection: &Connection, container: &str) -> Result<(), EngineError> {
+    let until = Instant::now() + REMOVAL;
+    loop {
+        let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
+        let removed =
+            connection.slow.remove_container(container, Some(options)).await.map_err(EngineError::from);
+        match gone_is_fine(removed) {
+            // The engine does it already, because it was told to remove it at its end.
+            Err(EngineError::Refused(message))
+                if message.contains("already in progress") && Instant::now() < until =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let answer =
+                    connection.api.inspect_container(container, None::<InspectContainerOptions>).await;
+                if let Err(EngineError::NotFound(_)) = answer.map_err(EngineError::from) {
+                    return Ok(());
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn create_network(connection: &Connection, spec: &NetworkSpec) -> Result<(), EngineError> {
+    let answer = connection.api.inspect_network(&spec.name, None::<InspectNetworkOptions>).await;
+    match answer.map_err(EngineError::from) {
+        // Engines also find networks by the beginning of their id.
+        Ok(found) if found.name.as_deref() == Some(&spec.name) => return Ok(()),
+        Ok(_) | Err(EngineError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    if spec.network.external {
+        return Err(EngineError::Refused(missing("network", &spec.name)));
+    }
+    let network = &spec.network;
+    let pools = network.ipam.config.iter().map(|pool| IpamConfig {
+        subnet: pool.subnet.clone(),
+        ip_range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        auxiliary_addresses: some_map(&pool.aux_addresses),
+    });
+    let ipam = Ipam { driver: network.ipam.driver.clone(), config: Some(pools.collect()), options: None };
+    let has_ipam = network.ipam.driver.is_some() || !network.ipam.config.is_empty();
+    let request = NetworkCreateRequest {
+        name: spec.name.clone(),
+        driver: network.driver.clone(),
+        internal: network.internal.then_some(true),
+        attachable: network.attachable.then_some(true),
+        ipam: has_ipam.then_some(ipam),
+        options: some_map(&network.driver_opts),
+        labels: some_map(&spec.labels),
+        ..Default::default()
+    };
+    let mut request =
+        serde_json::to_value(request).map_err(|error| EngineError::Refused(error.to_string()))?;
+    // Without this an engine before API 1.44 makes a second network of the same name.
+    request["CheckDuplicate"] = true.into();
+    match Call::post("/networks/create").json(&request).patient().send(&connection.address).await {
+        Err(EngineError::Refused(message)) if message.contains("already exists") => Ok(()),
+        Err(EngineError::NotFound(message)) => Err(EngineError::Refused(message)),
+        other => other.map(drop),
+    }
+}
+
+async fn create_volume(connection: &Connection, spec: &VolumeSpec) -> Result<(), EngineError> {
+    if spec.volume.external {
+        let answer = connection.api.inspect_volume(&spec.name).await.map_err(EngineError::from);
+        return match answer {
+            Err(EngineError::NotFound(_)) => Err(EngineError::Refused(missing("volume", &spec.name))),
+            other => other.map(drop),
+        };
+    }
+    let request = VolumeCreateRequest {
+        name: Some(spec.name.clone()),
+        driver: spec.volume.driver.clone(),
+        driver_opts: some_map(&spec.volume.driver_opts),
+        labels: some_map(&spec.labels),
+        ..Default::default()
+    };
+    // An engine returns the one that is there.
+    connection.api.create_volume(request).await?;
+    Ok(())
+}
+
+fn missing(what: &str, name: &str) -> String {
+    format!(
+        "the {what} {name} is declared as external and does not exist: `docker {what} create {name}` makes it"
+    )
+}
+
+pub(super) async fn remove_network(connection: &Connection, name: &str) -> Result<(), EngineError> {
+    gone_is_fine(connection.api.remove_network(name).await.map_err(EngineError::from))
+}
+
+pub(super) async fn remove_volume(connection: &Connection, name: &str) -> Result<(), EngineError> {
+    let options = RemoveVolumeOptions { force: true };
+    gone_is_fine(connection.slow.remove_volume(name, Some(options)).await.map_err(EngineError::from))
+}
+
+fn some_map(map: &BTreeMap<String, String>) -> Option<std::collections::HashMap<String, String>> {
+    (!map.is_empty()).then(|| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}

@@ -1,0 +1,241 @@
+//! A container as the engine is asked for it: pure translation.
+
+use super::mounts::Mounts;
+use crate::engine::EngineError;
+use crate::engine::spec::{ContainerSpec, EndpointSpec, compose};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
+    NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use devd_compose::model::{self, Healthcheck, NetworkMode, Service};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+/// Everything it takes to create a container.
+#[derive(Debug)]
+pub(super) struct Creation {
+    /// What is sent.
+    pub(super) body: ContainerCreateBody,
+    /// Networks to connect it to before it starts, because the engine takes only one with the creation.
+    pub(super) connect: Vec<(String, EndpointSettings)>,
+    /// Folders to make first.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+/// Which differences between engines matter here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Abilities {
+    /// Takes all networks with the creation, and `start_interval`: API 1.44.
+    pub(super) v1_44: bool,
+}
+
+/// Translates. `image` is the id of the image.
+pub(super) fn creation(spec: &ContainerSpec, image: &str, can: Abilities) -> Result<Creation, EngineError> {
+    let service = &spec.service;
+    let mut mounts = Mounts::new(service, &spec.volumes)?;
+    let folders = std::mem::take(&mut mounts.folders);
+    let mut host = host_config(spec)?;
+    mounts.fill(&mut host);
+    let mut labels: HashMap<String, String> =
+        spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    labels.insert(compose::IMAGE.to_owned(), image.to_owned());
+
+    let mut endpoints: Vec<_> = spec.networks.iter().map(|at| (at.network.clone(), endpoint(at))).collect();
+    let connect = if can.v1_44 { Vec::new() } else { endpoints.split_off(endpoints.len().min(1)) };
+    let networking = NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) };
+
+    // An engine refuses to expose ports of somebody else's network.
+    let shares = host.network_mode.as_deref().is_some_and(|mode| mode.starts_with("container:"));
+    let body = ContainerCreateBody {
+        hostname: service.hostname.clone(),
+        user: service.user.clone(),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        exposed_ports: if shares { None } else { some(exposed(service)) },
+        tty: service.tty.then_some(true),
+        open_stdin: service.stdin_open.then_some(true),
+        env: some(spec.env.clone()),
+        cmd: service.command.clone(),
+        healthcheck: service.healthcheck.as_ref().map(|check| healthcheck(check, can)),
+        image: Some(spec.image.clone()),
+        working_dir: service.working_dir.clone(),
+        entrypoint: service.entrypoint.clone(),
+        labels: Some(labels),
+        stop_signal: service.stop_signal.clone(),
+        stop_timeout: service.stop_grace_period.map(|time| signed(time.as_secs())),
+        host_config: Some(host),
+        networking_config: (!spec.networks.is_empty()).then_some(networking),
+        ..Default::default()
+    };
+    Ok(Creation { body, connect, folders })
+}
+
+fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
+    let service = &spec.service;
+    let security = security(&service.security_opt)?;
+    Ok(HostConfig {
+        network_mode: network_mode(spec),
+        port_bindings: spec.publish.then(|| bindings(&service.ports)).filter(|bindings| !bindings.is_empty()),
+        restart_policy: service.restart.filter(|_| spec.restart).map(restart_policy),
+        auto_remove: spec.auto_remove.then_some(true),
+        init: service.init,
+        ulimits: some(
+            service
+                .ulimits
+                .iter()
+                .map(|(name, limit)| ResourcesUlimits {
+                    name: Some(name.clone()),
+                    soft: Some(limit.soft()),
+                    hard: Some(limit.hard()),
+                })
+                .collect(),
+        ),
+        sysctls: some_map(&service.sysctls),
+        log_config: service.logging.as_ref().map(|logging| HostConfigLogConfig {
+            typ: logging.driver.clone(),
+            config: some_map(&logging.options),
+        }),
+        extra_hosts: some(service.extra_hosts.iter().map(|entry| entry.replacen('=', ":", 1)).collect()),
+        dns: some(service.dns.clone()),
+        cap_add: some(service.cap_add.clone()),
+        cap_drop: some(service.cap_drop.clone()),
+        group_add: some(service.group_add.clone()),
+        privileged: service.privileged.then_some(true),
+        readonly_rootfs: service.read_only.then_some(true),
+        security_opt: some(security.options),
+        masked_paths: security.everything_visible.then(Vec::new),
+        readonly_paths: security.everything_visible.then(Vec::new),
+        shm_size: service.shm_size.map(signed),
+        memory: service.mem_limit.map(signed),
+        nano_cpus: service.nano_cpus.map(signed),
+        ..Default::default()
+    })
+}
+
+fn network_mode(spec: &ContainerSpec) -> Option<String> {
+    if let Some(container) = &spec.shares_network_of {
+        return Some(format!("container:{container}"));
+    }
+    match &spec.service.network_mode {
+        Some(
+            mode @ (NetworkMode::Host | NetworkMode::None | NetworkMode::Bridge | NetworkMode::Container(_)),
+        ) => Some(mode.to_string()),
+        Some(NetworkMode::Other(text)) => Some(text.clone()),
+        // A service is not a word of the engine: `shares_network_of` stands for it.
+        Some(NetworkMode::Service(_)) | None => {
+            spec.networks.first().map(|endpoint| endpoint.network.clone())
+        }
+    }
+}
+
+pub(super) fn endpoint(spec: &EndpointSpec) -> EndpointSettings {
+    let address =
+        |address: &String| EndpointIpamConfig { ipv4_address: Some(address.clone()), ..Default::default() };
+    EndpointSettings {
+        aliases: some(spec.aliases.clone()),
+        links: some(spec.links.clone()),
+        ipam_config: spec.ipv4_address.as_ref().map(address),
+        ..Default::default()
+    }
+}
+
+fn healthcheck(check: &Healthcheck, can: Abilities) -> HealthConfig {
+    if check.disable {
+        return HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() };
+    }
+    let nanos = |time: Option<Duration>| time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+    HealthConfig {
+        test: check.test.clone(),
+        interval: nanos(check.interval),
+        timeout: nanos(check.timeout),
+        retries: check.retries.map(i64::from),
+        start_period: nanos(check.start_period),
+        // An older engine refuses it. What waits for a service probes it itself, and faster.
+        start_interval: nanos(check.start_interval.filter(|_| can.v1_44)),
+    }
+}
+
+/// The ports that it says it listens on, published or not: `80/tcp`.
+fn exposed(service: &Service) -> Vec<String> {
+    let mut ports: Vec<String> =
+        service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol)).collect();
+    for text in &service.expose {
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => ports.extend((first..=last).map(|port| format!("{port}/{protocol}"))),
+            // The engine knows what is wrong with it.
+            _ => ports.push(text.clone()),
+        }
+    }
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+fn bindings(ports: &[model::Port]) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in ports {
+        let binding = PortBinding {
+            host_ip: Some(port.host_ip.clone().unwrap_or_default()),
+            // Empty: the engine picks one.
+            host_port: Some(port.published.map(|range| range.to_string()).unwrap_or_default()),
+        };
+        let key = format!("{}/{}", port.target, port.protocol);
+        bindings.entry(key).or_default().get_or_insert_default().push(binding);
+    }
+    bindings
+}
+
+fn restart_policy(policy: model::RestartPolicy) -> RestartPolicy {
+    let (name, retries) = match policy {
+        model::RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
+        model::RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        model::RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        model::RestartPolicy::OnFailure { max_retries } => (RestartPolicyNameEnum::ON_FAILURE, max_retries),
+    };
+    RestartPolicy { name: Some(name), maximum_retry_count: retries.map(i64::from) }
+}
+
+struct Security {
+    options: Vec<String>,
+    everything_visible: bool,
+}
+
+/// The engine wants the text of a seccomp profile where files name it, and has other fields for `systempaths`.
+fn security(options: &[String]) -> Result<Security, EngineError> {
+    let mut security = Security { options: Vec::new(), everything_visible: false };
+    for option in options {
+        let (name, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
+        match (name, value) {
+            ("systempaths", "unconfined") => security.everything_visible = true,
+            ("seccomp", path) if path.starts_with('/') => {
+                let refuse = |error: &dyn std::fmt::Display| {
+                    EngineError::Refused(format!("cannot read the seccomp profile {path}: {error}"))
+                };
+                let text = std::fs::read(path).map_err(|error| refuse(&error))?;
+                let profile: serde_json::Value =
+                    serde_json::from_slice(&text).map_err(|error| refuse(&error))?;
+                security.options.push(format!("seccomp={profile}"));
+            }
+            _ => security.options.push(option.clone()),
+        }
+    }
+    Ok(security)
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn some_map(map: &std::collections::BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+    (!map.is_empty()).then(|| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Sizes beyond eight exabytes are cut.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

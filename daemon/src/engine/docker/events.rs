@@ -1,0 +1,169 @@
+//! The engine's events as hints of where to look.
+
+use super::Owners;
+use super::link::Connection;
+use super::wire::{Address, Call, json_lines};
+use crate::engine::spec::{compose, label};
+use crate::engine::{EngineChange, EngineError};
+use futures_util::stream::{BoxStream, StreamExt};
+use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::broadcast;
+
+/// How often an engine behind a network is asked whether it is still there: a stream of events that a network
+/// forgot looks like a quiet one.
+const CHECK: Duration = Duration::from_secs(20);
+
+/// Events from now on.
+pub(super) type Subscription = BoxStream<'static, Result<Event, EngineError>>;
+
+/// What happened, as far as we care.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Event {
+    #[serde(rename = "Type", default)]
+    kind: String,
+    #[serde(rename = "Action", default)]
+    action: String,
+    #[serde(rename = "Actor", default)]
+    actor: Actor,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Actor {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(rename = "Attributes", default)]
+    attributes: BTreeMap<String, String>,
+}
+
+/// Subscribes. When this returns, the subscription stands.
+pub(super) async fn subscribe(connection: &Connection) -> Result<Subscription, EngineError> {
+    let mut filters = serde_json::json!({ "type": ["container", "network", "volume"] });
+    if !connection.podman {
+        // Keeps the executions of health checks off the line. Podman has other words for some of these.
+        filters["event"] = serde_json::json!([
+            "create",
+            "start",
+            "die",
+            "destroy",
+            "pause",
+            "unpause",
+            "rename",
+            "oom",
+            "health_status",
+            "remove"
+        ]);
+    }
+    let call = Call::get("/events").query(&[("filters", filters.to_string())]);
+    Ok(json_lines(call.send(&connection.address).await?))
+}
+
+/// Forwards hints until the stream breaks; returns why.
+pub(super) async fn forward(
+    mut subscription: Subscription,
+    connection: &Connection,
+    owners: &Owners,
+    changes: &broadcast::Sender<EngineChange>,
+) -> String {
+    loop {
+        let event = tokio::select! {
+            event = subscription.next() => event,
+            () = tokio::time::sleep(CHECK), if matches!(connection.address, Address::Tcp(_)) => {
+                match tokio::time::timeout(CHECK, connection.api.ping()).await {
+                    Ok(Ok(_)) => continue,
+                    Ok(Err(error)) => return super::error::with_sources(&error),
+                    Err(_) => return "it does not answer any more".to_owned(),
+                }
+            }
+        };
+        match event {
+            Some(Ok(event)) => {
+                if let Some(project) = concerns(&event, owners) {
+                    // Nobody listens: whoever comes is told to look at everything.
+                    let _ = changes.send(EngineChange::Project(project));
+                }
+            }
+            Some(Err(EngineError::Refused(error))) => tracing::debug!(error, "event not understood"),
+            Some(Err(error)) => return error.to_string(),
+            None => return "the engine hung up".to_owned(),
+        }
+    }
+}
+
+/// The project whose dev stack an event is about.
+fn concerns(event: &Event, owners: &Owners) -> Option<String> {
+    let attributes = &event.actor.attributes;
+    // `health_status: healthy`; newer engines say only `health_status`.
+    let action = event.action.split(':').next().unwrap_or_default();
+    match event.kind.as_str() {
+        "container" => {
+            let ours = matches!(
+                action,
+                "create"
+                    | "start"
+                    | "die"
+                    | "died"
+                    | "destroy"
+                    | "remove"
+                    | "pause"
+                    | "unpause"
+                    | "rename"
+                    | "oom"
+            ) || action.starts_with("health_status");
+            let of_a_run = attributes.contains_key(label::RUN);
+            let project = attributes.get(compose::PROJECT).filter(|_| ours && !of_a_run)?;
+            Some(project.clone())
+        }
+        // These events carry a name and no labels.
+        "network" if matches!(action, "destroy" | "remove") => {
+            owners.of(attributes.get("name").unwrap_or(&event.actor.id))
+        }
+        "volume" if matches!(action, "destroy" | "remove") => owners.of(&event.actor.id),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(json: serde_json::Value) -> Option<String> {
+        let owners = Owners::default();
+        owners.learn("shop", [&"shop_default".to_owned(), &"shop_data".to_owned()].into_iter());
+        concerns(&serde_json::from_value(json).unwrap(), &owners)
+    }
+
+    fn container(action: &str, labels: &[(&str, &str)]) -> Option<String> {
+        let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+        about(
+            serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } }),
+        )
+    }
+
+    #[test]
+    fn only_what_happens_to_a_dev_stack_counts() {
+        let stack = [(compose::PROJECT, "shop")];
+        for action in ["start", "die", "destroy", "health_status: healthy", "health_status", "rename"] {
+            assert_eq!(container(action, &stack).as_deref(), Some("shop"), "{action}");
+        }
+        for action in ["exec_create: sh", "exec_die", "attach", "top", "kill"] {
+            assert_eq!(container(action, &stack), None, "{action}");
+        }
+        assert_eq!(container("die", &[]), None);
+        assert_eq!(container("die", &[(compose::PROJECT, "shop-devd-1"), (label::RUN, "1")]), None);
+    }
+
+    #[test]
+    fn networks_and_volumes_are_known_by_name() {
+        let network = |name: &str, action: &str| {
+            let actor = serde_json::json!({ "ID": "77", "Attributes": { "name": name, "type": "bridge" } });
+            about(serde_json::json!({ "Type": "network", "Action": action, "Actor": actor }))
+        };
+        assert_eq!(network("shop_default", "destroy").as_deref(), Some("shop"));
+        assert_eq!(network("shop_default", "disconnect"), None);
+        assert_eq!(network("other", "destroy"), None);
+        let volume =
+            serde_json::json!({ "Type": "volume", "Action": "destroy", "Actor": { "ID": "shop_data" } });
+        assert_eq!(about(volume).as_deref(), Some("shop"));
+    }
+}

@@ -1,0 +1,295 @@
+//! Finding an engine, and keeping in touch with it for as long as anybody asks.
+
+use super::candidates::{Surroundings, candidates};
+use super::wire::Address;
+use super::{Owners, events};
+use crate::engine::{EngineChange, spec::Candidate};
+use bollard::API_DEFAULT_VERSION;
+use devd_proto::{EngineState, EngineStatus};
+use std::{fmt::Write, io, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+/// How long one place may take to say what it is.
+const KNOCK: Duration = Duration::from_secs(5);
+
+/// How long to wait before looking again: twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// An engine that hangs up sooner is not looked for at once: it would go on like that.
+const STABLE: Duration = Duration::from_secs(1);
+
+/// For so long only the engine that was lost is looked for. One that restarts must not be mistaken for gone while
+/// another one happens to answer.
+const LOYALTY: Duration = Duration::from_secs(30);
+
+/// How long a normal call may take. Engines are slow when their disks are.
+const NORMAL: u64 = 120;
+
+/// What takes its time: stopping, by a grace period that the user chose.
+const SLOW: u64 = 24 * 60 * 60;
+
+/// Where things stand between us and the engine.
+#[derive(Clone)]
+pub(super) struct Link {
+    /// For people.
+    pub(super) status: EngineStatus,
+    /// The engine, while it answers.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// An engine has been looked for.
+    pub(super) tried: bool,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        let status = EngineStatus {
+            state: EngineState::Disconnected,
+            kind: String::new(),
+            version: String::new(),
+            endpoint: String::new(),
+            error: None,
+        };
+        Self { status, connection: None, tried: false }
+    }
+}
+
+/// An engine that has answered.
+pub(super) struct Connection {
+    /// For questions with an answer.
+    pub(super) api: bollard::Docker,
+    /// The same, for what may take as long as it likes.
+    pub(super) slow: bollard::Docker,
+    /// For what streams.
+    pub(super) address: Address,
+    /// The API version spoken: major, minor.
+    pub(super) version: (usize, usize),
+    /// It is Podman, which differs in details.
+    pub(super) podman: bool,
+    status: EngineStatus,
+}
+
+impl Connection {
+    /// Whether the API has what came with this version.
+    pub(super) fn since(&self, major: usize, minor: usize) -> bool {
+        self.version >= (major, minor)
+    }
+}
+
+/// Looks for an engine for ever.
+pub(super) struct Keeper {
+    surroundings: Surroundings,
+    link: watch::Sender<Link>,
+    changes: broadcast::Sender<EngineChange>,
+    owners: Owners,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        surroundings: Surroundings,
+        link: watch::Sender<Link>,
+        changes: broadcast::Sender<EngineChange>,
+        owners: Owners,
+    ) -> Self {
+        Self { surroundings, link, changes, owners }
+    }
+
+    /// Connects, listens until the engine hangs up, and begins again.
+    pub(super) async fn keep(self) {
+        let mut pause = FIRST_PAUSE;
+        let mut lost: Option<(Candidate, Instant)> = None;
+        loop {
+            let places = match &lost {
+                Some((place, when)) if when.elapsed() < LOYALTY => vec![place.clone()],
+                Some(_) | None => candidates(&self.surroundings),
+            };
+            match first_that_answers(&places).await {
+                Ok((place, connection, subscription)) => {
+                    let since = Instant::now();
+                    tracing::info!(endpoint = place.endpoint, why = place.why, "engine reached");
+                    self.connected(&connection);
+                    let end = events::forward(subscription, &connection, &self.owners, &self.changes).await;
+                    tracing::warn!(endpoint = place.endpoint, reason = end, "engine lost");
+                    lost = Some((place, Instant::now()));
+                    self.disconnected(end);
+                    if since.elapsed() >= STABLE {
+                        // It may only have ended the stream, and be there.
+                        pause = FIRST_PAUSE;
+                        continue;
+                    }
+                }
+                Err(reason) => self.disconnected(reason),
+            }
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    fn connected(&self, connection: &Arc<Connection>) {
+        let link =
+            Link { status: connection.status.clone(), connection: Some(Arc::clone(connection)), tried: true };
+        self.link.send_replace(link);
+        // Nobody listens yet, or any more: whoever comes is told.
+        let _ = self.changes.send(EngineChange::Connected);
+    }
+
+    fn disconnected(&self, reason: String) {
+        let mut news = false;
+        self.link.send_modify(|link| {
+            news = !link.tried || link.connection.is_some();
+            link.status.state = EngineState::Disconnected;
+            link.status.error = Some(reason);
+            link.connection = None;
+            link.tried = true;
+        });
+        if news {
+            let _ = self.changes.send(EngineChange::Disconnected);
+        }
+    }
+}
+
+type Found = (Candidate, Arc<Connection>, events::Subscription);
+
+/// The first place with an engine, with a subscription that stands; or what was tried and why it was not it.
+async fn first_that_answers(places: &[Candidate]) -> Result<Found, String> {
+    let mut tried = Vec::new();
+    for place in places {
+        let reason = match tokio::time::timeout(KNOCK, knock(place)).await {
+            Ok(Ok((connection, subscription))) => return Ok((place.clone(), connection, subscription)),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("no answer within {} seconds", KNOCK.as_secs()),
+        };
+        tried.push((place, reason));
+    }
+    Err(report(&tried))
+}
+
+/// One line when one place was meant, else a list.
+fn report(tried: &[(&Candidate, String)]) -> String {
+    let line = |(place, reason): &(&Candidate, String)| match place.endpoint.as_str() {
+        "" => format!("{}: {reason}", place.why),
+        endpoint => format!("{endpoint} ({}): {reason}", place.why),
+    };
+    match tried {
+        [only] => line(only),
+        _ => {
+            let mut text = "no container engine answers. Is Docker or Podman running? Tried:".to_owned();
+            for place in tried {
+                // Writing into a string cannot fail.
+                let _ = write!(text, "\n  {}", line(place));
+            }
+            text
+        }
+    }
+}
+
+async fn knock(place: &Candidate) -> Result<(Arc<Connection>, events::Subscription), String> {
+    let address = address(place)?;
+    let client = match &address {
+        Address::Unix(path) => {
+            // bollard only says that sending failed; the system says why.
+            tokio::net::UnixStream::connect(path).await.map_err(|error| why_not(&error))?;
+            bollard::Docker::connect_with_unix(&path.to_string_lossy(), NORMAL, API_DEFAULT_VERSION)
+        }
+        Address::Tcp(host) => {
+            tokio::net::TcpStream::connect(host.as_str()).await.map_err(|error| why_not(&error))?;
+            bollard::Docker::connect_with_http(&format!("tcp://{host}"), NORMAL, API_DEFAULT_VERSION)
+        }
+    };
+    let failed = |error: bollard::errors::Error| super::error::with_sources(&error);
+    let api = client.map_err(failed)?.negotiate_version().await.map_err(failed)?;
+    let version = api.version().await.map_err(failed)?;
+    let parts = version.components.unwrap_or_default();
+    let podman = parts.iter().find(|part| part.name.to_lowercase().contains("podman"));
+    let status = EngineStatus {
+        state: EngineState::Connected,
+        kind: if podman.is_some() { "podman" } else { "docker" }.to_owned(),
+        version: podman.map(|part| part.version.clone()).or(version.version).unwrap_or_default(),
+        endpoint: place.endpoint.clone(),
+        error: None,
+    };
+    let spoken = api.client_version();
+    let connection = Connection {
+        slow: api.clone().with_timeout(Duration::from_secs(SLOW)),
+        api,
+        address,
+        version: (spoken.major_version, spoken.minor_version),
+        podman: podman.is_some(),
+        status,
+    };
+    let subscription = events::subscribe(&connection).await.map_err(|error| error.to_string())?;
+    Ok((Arc::new(connection), subscription))
+}
+
+/// Where a place is, if we can go there.
+fn address(place: &Candidate) -> Result<Address, String> {
+    let endpoint = place.endpoint.as_str();
+    if endpoint.is_empty() {
+        return Err("there is no such context (see `docker context ls`)".to_owned());
+    }
+    if place.certificates.is_some() && !endpoint.starts_with("unix://") {
+        return Err("engines behind TLS are not supported yet".to_owned());
+    }
+    match endpoint.split_once("://") {
+        Some(("unix", path)) => Ok(Address::Unix(PathBuf::from(path))),
+        Some(("tcp" | "http", rest)) => {
+            let host = rest.split_once('/').map_or(rest, |(host, _)| host);
+            let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            Ok(Address::Tcp(if has_port { host.to_owned() } else { format!("{host}:2375") }))
+        }
+        Some(("https", _)) => Err("engines behind TLS are not supported yet".to_owned()),
+        Some(("ssh", _)) => {
+            Err("engines over ssh are not supported yet; forward its socket with `ssh -L` and set \
+                                 DOCKER_HOST=unix://…"
+                .to_owned())
+        }
+        Some((scheme, _)) => Err(format!("{scheme}:// is not a way to an engine; use unix:// or tcp://")),
+        None => Err("not an address; write unix:///path or tcp://host:port".to_owned()),
+    }
+}
+
+fn why_not(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::NotFound, "there is no such socket"),
+        (io::ErrorKind::ConnectionRefused, "nobody listens"),
+        (io::ErrorKind::PermissionDenied, "permission denied; is your user in the group that owns it?"),
+    ];
+    let text = known.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, text)| (*text).to_owned());
+    text.unwrap_or_else(|| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(endpoint: &str, why: &str) -> Candidate {
+        Candidate { endpoint: endpoint.to_owned(), why: why.to_owned(), certificates: None }
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let of = |endpoint| address(&place(endpoint, ""));
+        assert_eq!(of("unix:///a b.sock"), Ok(Address::Unix(PathBuf::from("/a b.sock"))));
+        assert_eq!(of("tcp://far:2375"), Ok(Address::Tcp("far:2375".to_owned())));
+        assert_eq!(of("http://[::1]"), Ok(Address::Tcp("[::1]:2375".to_owned())));
+        assert!(of("ssh://me@far").unwrap_err().contains("not supported yet"));
+        assert!(of("/var/run/docker.sock").unwrap_err().contains("unix://"));
+        assert!(of("").unwrap_err().contains("context"));
+        let tls = Candidate { certificates: Some(PathBuf::from("/c")), ..place("tcp://far:2376", "") };
+        assert!(address(&tls).unwrap_err().contains("TLS"));
+    }
+
+    #[tokio::test]
+    async fn every_place_that_was_tried_is_named() {
+        let missing = place("unix:///nowhere/a.sock", "Docker's usual socket");
+        let far = place("ssh://far", "DOCKER_HOST");
+        let Err(reason) = first_that_answers(&[missing.clone(), far]).await else {
+            panic!("nobody is there")
+        };
+        let lines: Vec<&str> = reason.lines().collect();
+        assert_eq!(lines[1], "  unix:///nowhere/a.sock (Docker's usual socket): there is no such socket");
+        assert!(lines[2].starts_with("  ssh://far (DOCKER_HOST): engines over ssh are not supported yet"));
+        let Err(reason) = first_that_answers(&[missing]).await else { panic!("nobody is there") };
+        assert_eq!(reason, "unix:///nowhere/a.sock (Docker's usual socket): there is no such socket");
+    }
+}

@@ -1,0 +1,185 @@
+//! What is mounted into a container, in the engine's words.
+
+use crate::engine::EngineError;
+use bollard::models::{
+    HostConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,
+    MountVolumeOptions,
+};
+use devd_compose::model::{self, MountKind};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// What a service mounts, as far as a container's configuration says it.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    binds: Vec<String>,
+    mounts: Vec<Mount>,
+    tmpfs: HashMap<String, String>,
+    /// Folders to make before the container is, where the engine would not.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl Mounts {
+    /// Translates. `volumes` are the engine names of the volumes by their keys in the files.
+    pub(super) fn new(
+        service: &model::Service,
+        volumes: &BTreeMap<String, String>,
+    ) -> Result<Self, EngineError> {
+        let mut mounts = Self::default();
+        for text in &service.tmpfs {
+            let (path, options) = text.split_once(':').unwrap_or((text, ""));
+            mounts.tmpfs.insert(path.to_owned(), options.to_owned());
+        }
+        for mount in &service.volumes {
+            mounts.add(mount, volumes)?;
+        }
+        Ok(mounts)
+    }
+
+    /// Writes them down.
+    pub(super) fn fill(self, host: &mut HostConfig) {
+        host.binds = (!self.binds.is_empty()).then_some(self.binds);
+        host.mounts = (!self.mounts.is_empty()).then_some(self.mounts);
+        host.tmpfs = (!self.tmpfs.is_empty()).then_some(self.tmpfs);
+    }
+
+    fn add(&mut self, mount: &model::Mount, volumes: &BTreeMap<String, String>) -> Result<(), EngineError> {
+        match &mount.kind {
+            MountKind::Bind { source, create_host_path, propagation, selinux } => {
+                let text = utf8(source)?;
+                // A colon ends a path in the short form. Docker's short form makes a missing folder, the long does not.
+                if *create_host_path && !text.contains(':') && !mount.target.contains(':') {
+                    let options = [selinux.as_deref(), propagation.as_deref()];
+                    self.binds.push(bind(text, mount, &options));
+                    return Ok(());
+                }
+                if *create_host_path {
+                    self.folders.push(source.clone());
+                }
+                self.mounts.push(Mount {
+                    source: Some(text.to_owned()),
+                    bind_options: bind_options(propagation.as_deref())?,
+                    ..of(mount, MountType::BIND)
+                });
+            }
+            MountKind::Volume { source: Some(key), nocopy, subpath: None } if !mount.target.contains(':') => {
+                let options = [nocopy.then_some("nocopy")];
+                self.binds.push(bind(volumes.get(key).unwrap_or(key), mount, &options));
+            }
+            MountKind::Volume { source, nocopy, subpath } => {
+                let name = source.as_ref().map(|key| volumes.get(key).unwrap_or(key).clone());
+                let options = MountVolumeOptions {
+                    no_copy: nocopy.then_some(true),
+                    subpath: subpath.clone(),
+                    ..Default::default()
+                };
+                self.mounts.push(Mount {
+                    source: name,
+                    volume_options: (*nocopy || subpath.is_some()).then_some(options),
+                    ..of(mount, MountType::VOLUME)
+                });
+            }
+            MountKind::Tmpfs { size, mode } => {
+                let options = MountTmpfsOptions {
+                    size_bytes: size.and_then(|size| i64::try_from(size).ok()),
+                    mode: mode.map(i64::from),
+                    ..Default::default()
+                };
+                self.mounts.push(Mount { tmpfs_options: Some(options), ..of(mount, MountType::TMPFS) });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of(mount: &model::Mount, kind: MountType) -> Mount {
+    Mount {
+        target: Some(mount.target.clone()),
+        typ: Some(kind),
+        read_only: mount.read_only.then_some(true),
+        ..Default::default()
+    }
+}
+
+fn bind(source: &str, mount: &model::Mount, options: &[Option<&str>]) -> String {
+    let access = if mount.read_only { "ro" } else { "rw" };
+    let options = options.iter().flatten().fold(access.to_owned(), |all, option| format!("{all},{option}"));
+    format!("{source}:{}:{options}", mount.target)
+}
+
+fn bind_options(propagation: Option<&str>) -> Result<Option<MountBindOptions>, EngineError> {
+    let Some(text) = propagation else { return Ok(None) };
+    let propagation = MountBindOptionsPropagationEnum::from_str(text)
+        .map_err(|_| EngineError::Refused(format!("`{text}` is not a way to propagate mounts")))?;
+    Ok(Some(MountBindOptions { propagation: Some(propagation), ..Default::default() }))
+}
+
+fn utf8(path: &Path) -> Result<&str, EngineError> {
+    // The API is JSON: it has no way to say it.
+    let refuse =
+        || EngineError::Refused(format!("{} cannot be mounted: its name is not UTF-8", path.display()));
+    path.to_str().ok_or_else(refuse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devd_compose::model::{Service, Span};
+
+    fn mounts(kinds: Vec<(&str, bool, MountKind)>) -> Mounts {
+        let volumes = kinds.into_iter().map(|(target, read_only, kind)| model::Mount {
+            target: target.to_owned(),
+            read_only,
+            kind,
+            span: Span::default(),
+        });
+        let service = Service {
+            volumes: volumes.collect(),
+            tmpfs: vec!["/run:size=1m,uid=3".into(), "/t".into()],
+            ..Default::default()
+        };
+        Mounts::new(&service, &BTreeMap::from([("data".to_owned(), "shop_data".to_owned())])).unwrap()
+    }
+
+    fn from(source: &str, create_host_path: bool) -> MountKind {
+        let (propagation, selinux) = (Some("rslave".to_owned()), Some("z".to_owned()));
+        MountKind::Bind { source: source.into(), create_host_path, propagation, selinux }
+    }
+
+    fn volume(source: Option<&str>, nocopy: bool) -> MountKind {
+        MountKind::Volume { source: source.map(str::to_owned), nocopy, subpath: None }
+    }
+
+    #[test]
+    fn the_form_follows_the_path() {
+        let mounts = mounts(vec![
+            ("/app", false, from("/home/me/Service 1", true)),
+            ("/c", true, from("/home/me/a:b", true)),
+            ("/d", false, from("/must exist", false)),
+            ("/data", true, volume(Some("data"), true)),
+            ("/anonymous", false, volume(None, false)),
+            ("/memory", false, MountKind::Tmpfs { size: Some(64), mode: Some(1777) }),
+        ]);
+        assert_eq!(mounts.folders, [PathBuf::from("/home/me/a:b")]);
+        let mut host = HostConfig::default();
+        mounts.fill(&mut host);
+        assert_eq!(
+            serde_json::to_value(&host).unwrap(),
+            serde_json::json!({
+                "Binds": ["/home/me/Service 1:/app:rw,z,rslave", "shop_data:/data:ro,nocopy"],
+                "Mounts": [
+                    { "Type": "bind", "Source": "/home/me/a:b", "Target": "/c", "ReadOnly": true,
+                      "BindOptions": { "Propagation": "rslave" } },
+                    { "Type": "bind", "Source": "/must exist", "Target": "/d",
+                      "BindOptions": { "Propagation": "rslave" } },
+                    { "Type": "volume", "Target": "/anonymous" },
+                    { "Type": "tmpfs", "Target": "/memory", "TmpfsOptions": { "SizeBytes": 64, "Mode": 1777 } },
+                ],
+                "Tmpfs": { "/run": "size=1m,uid=3", "/t": "" },
+            })
+        );
+    }
+}

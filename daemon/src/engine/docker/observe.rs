@@ -1,0 +1,242 @@
+//! One look at everything of a project.
+
+use super::error::gone_is_fine;
+use super::link::Connection;
+use crate::engine::spec::{compose, label};
+use crate::engine::{Details, EngineError, Look};
+use bollard::models::{
+    ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Status,
+    ContainerSummary, HealthStatusEnum, PortMap,
+};
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
+};
+use devd_logic::{Container, ContainerState, Health, Observed};
+use devd_proto::{Port, RunId, ServiceName};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How many containers are asked about at once.
+const AT_ONCE: usize = 16;
+
+type Labels = HashMap<String, String>;
+
+pub(super) async fn observe(
+    connection: &Connection,
+    project: &str,
+    images: &[String],
+) -> Result<Look, EngineError> {
+    let of_stack = [format!("{}={project}", compose::PROJECT)];
+    let of_runs = [format!("{}={project}", label::PROJECT), label::RUN.to_owned()];
+    let (containers, stack, runs, images) = tokio::try_join!(
+        stack_containers(connection, &of_stack),
+        things(connection, &of_stack),
+        async {
+            let containers = labels_of_containers(connection, &of_runs).await?;
+            let things = things(connection, &of_runs).await?;
+            Ok(containers.into_iter().chain(things.labels()).collect::<Vec<_>>())
+        },
+        image_ids(connection, images),
+    )?;
+    let (containers, details) = containers
+        .into_iter()
+        .map(|(container, details)| {
+            let id = container.id.clone();
+            (container, (id, details))
+        })
+        .unzip();
+    let observed = Observed {
+        containers,
+        networks: stack.networks.into_iter().filter_map(of_dev_stack).collect(),
+        volumes: stack.volumes.into_iter().filter_map(of_dev_stack).collect(),
+        images,
+        environments: runs.iter().filter_map(|labels| labels.get(label::RUN)).map(RunId::new).collect(),
+    };
+    Ok(Look { observed, details })
+}
+
+fn of_dev_stack((name, labels): (String, Labels)) -> Option<String> {
+    (!labels.contains_key(label::RUN)).then_some(name)
+}
+
+/// Networks and volumes with their labels, by name.
+#[derive(Default)]
+pub(super) struct Things {
+    pub(super) networks: Vec<(String, Labels)>,
+    pub(super) volumes: Vec<(String, Labels)>,
+}
+
+impl Things {
+    fn labels(self) -> impl Iterator<Item = Labels> {
+        self.networks.into_iter().chain(self.volumes).map(|(_, labels)| labels)
+    }
+}
+
+pub(super) async fn things(connection: &Connection, labels: &[String]) -> Result<Things, EngineError> {
+    let networks = ListNetworksOptions { filters: Some(filter(labels)) };
+    let volumes = ListVolumesOptions { filters: Some(filter(labels)) };
+    let (networks, volumes) = tokio::try_join!(
+        connection.api.list_networks(Some(networks)),
+        connection.api.list_volumes(Some(volumes)),
+    )?;
+    let networks = networks.into_iter().filter_map(|n| Some((n.name?, n.labels.unwrap_or_default())));
+    let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|v| (v.name, v.labels));
+    Ok(Things { networks: networks.collect(), volumes: volumes.collect() })
+}
+
+pub(super) async fn containers(
+    connection: &Connection,
+    labels: &[String],
+) -> Result<Vec<ContainerSummary>, EngineError> {
+    let options = ListContainersOptions { all: true, filters: Some(filter(labels)), ..Default::default() };
+    Ok(connection.api.list_containers(Some(options)).await?)
+}
+
+fn filter(labels: &[String]) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), labels.to_vec())])
+}
+
+async fn labels_of_containers(
+    connection: &Connection,
+    labels: &[String],
+) -> Result<Vec<Labels>, EngineError> {
+    let found = containers(connection, labels).await?;
+    Ok(found.into_iter().filter_map(|container| container.labels).collect())
+}
+
+async fn stack_containers(
+    connection: &Connection,
+    labels: &[String],
+) -> Result<Vec<(Container, Details)>, EngineError> {
+    let found = containers(connection, labels).await?;
+    let of_stack = found.into_iter().filter(|summary| {
+        let label = |name| summary.labels.as_ref().and_then(|labels| labels.get(name));
+        label(label::RUN).is_none() && label(compose::ONEOFF).is_none_or(|value| value != "True")
+    });
+    let ids: Vec<String> = of_stack.filter_map(|summary| summary.id).collect();
+    let inspected = stream::iter(ids).map(|id| async move {
+        let answer = connection.api.inspect_container(&id, None::<InspectContainerOptions>).await;
+        // It may have vanished since it was listed.
+        gone_is_fine(answer.map(Some).map_err(EngineError::from))
+    });
+    let mut inspected: Vec<_> = inspected
+        .buffer_unordered(AT_ONCE)
+        .try_filter_map(|inspected| async { Ok(inspected.and_then(container)) })
+        .try_collect()
+        .await?;
+    inspected.sort_by(|(a, _), (b, _)| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    Ok(inspected)
+}
+
+async fn image_ids(
+    connection: &Connection,
+    images: &[String],
+) -> Result<BTreeMap<String, String>, EngineError> {
+    let distinct: BTreeSet<String> = images.iter().cloned().collect();
+    let inspected = stream::iter(distinct).map(|image| async move {
+        let answer = connection.api.inspect_image(&image).await.map_err(EngineError::from);
+        let id = gone_is_fine(answer.map(|inspected| inspected.id))?;
+        Ok(id.map(|id| (image, id)))
+    });
+    inspected.buffer_unordered(AT_ONCE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+/// Our picture of a container; none if it is nobody's service.
+fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)> {
+    let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
+    let state = inspected.state.unwrap_or_default();
+    let started = happened(state.started_at.as_deref());
+    let details = Details {
+        ports: inspected.network_settings.and_then(|settings| settings.ports).map(ports).unwrap_or_default(),
+        started_at: started.clone(),
+        finished_at: happened(state.finished_at.as_deref()),
+    };
+    let container = Container {
+        id: inspected.id?,
+        name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        service: ServiceName::new(labels.get(compose::SERVICE)?),
+        definition: labels.get(label::DEFINITION).cloned(),
+        image: inspected.image.unwrap_or_default(),
+        state: container_state(&state),
+        health: health(&state),
+        started,
+        number: labels.get(compose::NUMBER).and_then(|number| number.parse().ok()).unwrap_or(1),
+    };
+    Some((container, details))
+}
+
+/// Engines write the year 1 for never.
+fn happened(time: Option<&str>) -> String {
+    time.filter(|time| !time.starts_with("0001-")).unwrap_or_default().to_owned()
+}
+
+fn container_state(state: &EngineState) -> ContainerState {
+    match state.status.unwrap_or(Status::EMPTY) {
+        Status::CREATED => ContainerState::Created,
+        // What is being stopped still runs.
+        Status::RUNNING | Status::STOPPING => ContainerState::Running,
+        Status::PAUSED => ContainerState::Paused,
+        Status::RESTARTING => ContainerState::Restarting,
+        // A dead container is one whose removal failed half-way.
+        Status::REMOVING | Status::DEAD => ContainerState::Removing,
+        Status::EXITED | Status::EMPTY => ContainerState::Exited(state.exit_code.unwrap_or_default()),
+    }
+}
+
+fn health(state: &EngineState) -> Health {
+    let status = state.health.as_ref().and_then(|health| health.status).unwrap_or(HealthStatusEnum::NONE);
+    match status {
+        HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => Health::None,
+        HealthStatusEnum::STARTING => Health::Starting,
+        HealthStatusEnum::HEALTHY => Health::Healthy,
+        HealthStatusEnum::UNHEALTHY => Health::Unhealthy,
+    }
+}
+
+/// The published ports. One that is bound for IPv4 and IPv6 alike is one port.
+fn ports(map: PortMap) -> Vec<Port> {
+    let mut ports = BTreeSet::new();
+    let sorted: BTreeMap<_, _> = map.into_iter().collect();
+    for (target, bindings) in sorted {
+        let (number, protocol) = target.split_once('/').unwrap_or((&target, "tcp"));
+        for binding in bindings.unwrap_or_default() {
+            let host = binding.host_port.and_then(|port| port.parse().ok());
+            if let (Ok(container), Some(host)) = (number.parse(), host) {
+                let host_ip = binding.host_ip.unwrap_or_default();
+                ports.insert(Port { host_ip, host, container, protocol: protocol.to_owned() });
+            }
+        }
+    }
+    let twin = |port: &Port| Port { host_ip: "0.0.0.0".to_owned(), ..port.clone() };
+    ports.iter().filter(|port| port.host_ip != "::" || !ports.contains(&twin(port))).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::models::PortBinding;
+
+    #[test]
+    fn a_port_for_both_families_is_one() {
+        let binding = |ip: &str, port: &str| PortBinding {
+            host_ip: Some(ip.to_owned()),
+            host_port: Some(port.to_owned()),
+        };
+        let map = HashMap::from([
+            ("80/tcp".to_owned(), Some(vec![binding("0.0.0.0", "8080"), binding("::", "8080")])),
+            ("53/udp".to_owned(), Some(vec![binding("::", "53")])),
+            ("443/tcp".to_owned(), None),
+        ]);
+        let found: Vec<String> = ports(map)
+            .iter()
+            .map(|port| format!("{}:{}->{}/{}", port.host_ip, port.host, port.container, port.protocol))
+            .collect();
+        assert_eq!(found, ["0.0.0.0:8080->80/tcp", ":::53->53/udp"]);
+    }
+
+    #[test]
+    fn never_is_empty() {
+        assert_eq!(happened(Some("0001-01-01T00:00:00Z")), "");
+        assert_eq!(happened(Some("2026-01-01T00:00:00Z")), "2026-01-01T00:00:00Z");
+    }
+}
