@@ -43,6 +43,21 @@ services:
     image: redis:7
 ";
 
+const UNITTEST_FAILURE: &str = "F
+======================================================================
+FAIL: test_it (test_api.Api.test_it)
+----------------------------------------------------------------------
+Traceback (most recent call last):
+  File \"/usr/src/app/test_api.py\", line 5, in test_it
+    self.assertEqual(1, 2)
+AssertionError: 1 != 2
+
+----------------------------------------------------------------------
+Ran 1 test in 0.001s
+
+FAILED (failures=1)
+";
+
 fn write(dir: &TempDir, path: &str, text: &str) {
     let path = dir.path().join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -170,7 +185,7 @@ async fn a_verdict_is_not_current_while_a_newer_save_is_untested() {
     bench.up().await;
     bench.fake.tests_behave(TestsBehaviour {
         takes: Duration::from_secs(60),
-        output: "Ran 1 test in 0.1s\n\nFAILED (failures=1)\n".to_owned(),
+        output: UNITTEST_FAILURE.to_owned(),
         exit: 1,
     });
     bench.save();

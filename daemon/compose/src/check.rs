@@ -49,13 +49,24 @@ impl Reader<'_> {
                 }
                 ("undefined-volume", format!("there is no volume `{name}`"), self.volume_help(name))
             }
+            Kind::Secret | Kind::Config => {
+                let what = kind.noun();
+                let known = if *kind == Kind::Secret { &project.secrets } else { &project.configs };
+                if known.contains_key(name) {
+                    return;
+                }
+                let help = match nearest(name, known.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("declare it at the top level: `{what}s: {{{name}: {{file: …}}}}`"),
+                };
+                let code = if *kind == Kind::Secret { "undefined-secret" } else { "undefined-config" };
+                (code, format!("there is no {what} `{name}`"), help)
+            }
             Kind::Dependency | Kind::Link | Kind::Namespace => {
                 let verb = match *kind {
                     Kind::Link => "links to",
                     Kind::Namespace => "shares the network of",
-                    Kind::Dependency | Kind::Wish | Kind::Network | Kind::Volume | Kind::Container => {
-                        "depends on"
-                    }
+                    _ => "depends on",
                 };
                 if name == service && *kind != Kind::Dependency {
                     let help = "take it out: a service knows itself as `localhost`";

@@ -271,7 +271,7 @@ impl Diagnostic {
 pub(crate) fn is_secret(path: &str) -> bool {
     // Fragments that a service merges into its environment.
     path.starts_with("x-")
-        || path.split(['.', '[']).any(|part| matches!(part, "environment" | "secrets" | "args"))
+        || path.split(['.', '[']).any(|part| matches!(part, "environment" | "secrets" | "args" | "content"))
 }
 
 /// Keeps `KEY:` or `- KEY=` and hides what follows.

@@ -26,8 +26,17 @@ pub fn to_yaml(project: &Project) -> String {
 /// that a running container need not be replaced.
 pub fn service_hash_input(service: &Service) -> String {
     let Value::Object(mut map) = tree(service) else { return String::new() };
-    for key in ["build", "depends_on", "develop", "profiles", "pull_policy", "x-devd"] {
+    for key in ["attach", "build", "depends_on", "develop", "profiles", "pull_policy", "scale", "x-devd"] {
         map.remove(key);
+    }
+    if let Some(Value::Object(deploy)) = map.get_mut("deploy") {
+        // The rest is for Swarm.
+        deploy.retain(|key, _| matches!(key.as_str(), "resources" | "restart_policy"));
+    }
+    let mounts = service.secrets.iter().chain(&service.configs);
+    let files: Vec<Value> = mounts.map(|grant| tree(&grant.file)).collect();
+    if !files.is_empty() {
+        map.insert("files".to_owned(), Value::Array(files));
     }
     Value::Object(map).to_string()
 }

@@ -40,6 +40,9 @@ enum Rule {
     Strings,
     /// Entries for the same place in the container replace each other.
     Mounts,
+    /// The same, where there may be a folder for what says no place.
+    Secrets,
+    Configs,
     /// Options of different drivers do not mix.
     Logging,
     /// Pools are known by their subnet.
@@ -51,12 +54,12 @@ impl Merge {
         let path: Vec<&str> = self.path.iter().map(|part| &**part).collect();
         let within = match path.as_slice() {
             ["services", _, rest @ ..] => rest,
-            ["networks" | "volumes", _, "labels"] => return Rule::Pairs,
+            ["networks" | "volumes" | "secrets" | "configs", _, "labels"] => return Rule::Pairs,
             ["networks", _, "ipam", "config"] => return Rule::Pools,
             _ => return Rule::Plain,
         };
         match within {
-            ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
+            ["command" | "entrypoint" | "gpus"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
             ["build", "ulimits", _] | ["x-devd", "on_change"] | ["x-devd", "tests", "prepare"] => {
                 Rule::Replace
             }
@@ -69,6 +72,8 @@ impl Merge {
             ["build"] => Rule::Build,
             ["dns" | "dns_search" | "dns_opt" | "tmpfs" | "env_file" | "label_file"] => Rule::Strings,
             ["volumes" | "devices"] => Rule::Mounts,
+            ["secrets"] => Rule::Secrets,
+            ["configs"] => Rule::Configs,
             ["logging"] => Rule::Logging,
             _ => Rule::Plain,
         }
@@ -97,6 +102,9 @@ impl Merge {
                     keyed(below, above, mount_target)
                 } else if rule == Rule::Pools {
                     keyed(below, above, subnet)
+                } else if matches!(rule, Rule::Secrets | Rule::Configs) {
+                    let folder = if rule == Rule::Secrets { "/run/secrets" } else { "" };
+                    keyed(below, above, |grant| grant_place(grant, folder))
                 } else {
                     below.iter().cloned().chain(above.iter().map(strip)).collect()
                 };
@@ -202,6 +210,18 @@ fn long_form(rule: Rule, node: &Rc<Node>) -> Rc<Node> {
         }
         _ => Rc::clone(node),
     }
+}
+
+/// Where a secret or config is put in the container.
+fn grant_place(grant: &Node, folder: &str) -> Option<String> {
+    if let Some(target) = grant.get("target") {
+        return target.value.as_text().map(str::to_owned);
+    }
+    let source = match grant.as_text() {
+        Some(text) => text,
+        None => grant.get("source")?.value.as_text()?,
+    };
+    Some(format!("{folder}/{source}"))
 }
 
 fn other_driver(base: &Node, over: &Node) -> bool {

@@ -2,9 +2,12 @@
 
 mod build;
 mod container;
+mod deploy;
 mod devd;
 mod develop;
 mod environment;
+mod grants;
+mod host;
 mod mounts;
 mod networks;
 mod ports;

@@ -91,7 +91,7 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
         let path = path.to_owned();
         return Err(HistoryError::Newer { path, found: version, known }.into());
     }
-    // Where there is no shared memory (network file systems) SQLite stays with its journal, which is slower and as safe.
+    // Where files cannot be mapped (network file systems) SQLite stays with its journal, which is slower and as safe.
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", true)?;

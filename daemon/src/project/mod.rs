@@ -3,6 +3,7 @@
 
 pub mod executor;
 pub mod publish;
+mod requests;
 pub mod run;
 pub mod runs;
 pub mod sync;

@@ -76,9 +76,10 @@ impl Cargo {
         }
         let [passed, failed, ignored, measured] = *counts;
         self.odd |= passed + failed + ignored + measured != self.announced;
-        self.counts.passed += passed + measured;
-        self.counts.failed += failed;
-        self.counts.skipped += ignored;
+        let counts = &mut self.counts;
+        counts.passed = counts.passed.saturating_add(passed + measured);
+        counts.failed = counts.failed.saturating_add(failed);
+        counts.skipped = counts.skipped.saturating_add(ignored);
         let failures = std::mem::take(&mut self.failures);
         if failures.len() <= failed as usize {
             failures.into_iter().for_each(|failure| keep(&mut self.all, failure));

@@ -64,7 +64,8 @@ impl Failed {
         }
     }
 
-    /// Adds a frame of a stack that begins with the innermost call, after the place where the test begins.
+    /// Adds a frame of a stack that begins with the innermost call. The first place of all, where the test begins, stays
+    /// the worst answer.
     pub(super) fn frame(&mut self, path: &str, line: u32) {
         if self.places.len() < MAX_PLACES {
             self.places.insert(1.min(self.places.len()), (path.to_owned(), Some(line)));

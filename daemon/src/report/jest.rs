@@ -54,7 +54,7 @@ impl Format for Jest {
             if line.trim_start().starts_with("at ") {
                 self.state = State::Frames;
                 if let Some((path, number)) = js_frame(line) {
-                    failure.outer_place(path, Some(number));
+                    failure.frame(path, number);
                 }
             } else if is_code(line) {
                 self.state = State::Frames;
@@ -81,7 +81,7 @@ impl Jest {
         };
         self.broken |= suites_failed > 0 && counts[1] == 0;
         let sum = self.counts.unwrap_or_default();
-        self.counts = Some(std::array::from_fn(|index| sum[index] + counts[index]));
+        self.counts = Some(std::array::from_fn(|index| sum[index].saturating_add(counts[index])));
         (self.file, self.again) = (None, false);
     }
 

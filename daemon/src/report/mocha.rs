@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::found::{Failed, Found, keep};
-use super::text::{is_duration, js_frame};
+use super::text::{count, count_and_word, is_duration, js_frame};
 
 /// Reads Mocha's spec reporter, and the others that end as it does.
 #[derive(Debug, Default)]
@@ -31,28 +31,25 @@ impl Format for Mocha {
         let text = line.trim();
         if line.starts_with(' ')
             && let Some((passed, time)) = text.split_once(" passing (")
-            && let (Ok(passed), true) =
-                (passed.parse::<u32>(), time.strip_suffix(')').is_some_and(is_duration))
+            && let (Some(passed), true) = (count(passed), time.strip_suffix(')').is_some_and(is_duration))
         {
-            self.counts.get_or_insert_default()[0] += passed;
+            let counts = self.counts.get_or_insert_default();
+            counts[0] = counts[0].saturating_add(passed);
             self.state = State::Counts;
             return;
         }
         let Some(counts) = &mut self.counts else { return };
         match self.state {
             State::Outside => {}
-            State::Counts => {
-                match text.split_once(' ').and_then(|(count, word)| Some((count.parse().ok()?, word))) {
-                    Some((failed, "failing")) => {
-                        let failed: u32 = failed;
-                        counts[1] += failed;
-                        self.state = State::Failures;
-                    }
-                    Some((pending, "pending")) => counts[2] += pending,
-                    _ if text.is_empty() => {}
-                    _ => self.state = State::Outside,
+            State::Counts => match count_and_word(text) {
+                Some((failed, "failing")) => {
+                    counts[1] = counts[1].saturating_add(failed);
+                    self.state = State::Failures;
                 }
-            }
+                Some((pending, "pending")) => counts[2] = counts[2].saturating_add(pending),
+                _ if text.is_empty() => {}
+                _ => self.state = State::Outside,
+            },
             State::Failures | State::Message | State::Frames | State::Title => self.failure_line(line, text),
         }
     }

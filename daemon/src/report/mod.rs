@@ -8,7 +8,7 @@
 //! passed against expectation where that fails the run. *Skipped* are tests that did not run and those that failed as
 //! expected, as in JUnit reports. *Passed* is the rest.
 //!
-//! A new format is a file with a [`Format`], a line in [`formats`], and a sample in `tests`.
+//! A new format is a file with a `Format`, a line in `formats`, and a sample in `samples`.
 
 mod cargo;
 mod found;

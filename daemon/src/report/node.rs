@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::found::{Failed, Found, keep};
-use super::text::{js_frame, path_line};
+use super::text::{count as number, js_frame, path_line};
 
 /// Reads the spec reporter.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Trailer {
     pub(super) fn line(&mut self, text: &str) {
         let Some((word, count)) = text.split_once(' ') else { return };
         if let Some(index) = WORDS.iter().position(|known| *known == word)
-            && let Ok(count) = count.parse()
+            && let Some(count) = number(count)
         {
             self.twice |= self.counts[index].replace(count).is_some();
         }

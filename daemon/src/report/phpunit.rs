@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::found::{Failed, Found, keep};
-use super::text::{count_and_word, path_line};
+use super::text::{count as number, count_and_word, path_line};
 
 /// Reads PHPUnit's default output.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ fn totals(line: &str) -> Option<Counts> {
     let (mut failed, mut skipped) = (0, 0);
     for part in line.strip_suffix('.')?.split(", ") {
         let (key, count) = part.split_once(": ")?;
-        let count: u32 = count.parse().ok()?;
+        let count = number(count)?;
         match key {
             "Tests" => tests = Some(count),
             "Assertions" => assertions = true,

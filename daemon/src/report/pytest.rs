@@ -23,8 +23,10 @@ pub(super) struct Pytest {
 enum Section {
     #[default]
     None,
-    /// `FAILURES` and `ERRORS`, where tracebacks are.
-    Blocks,
+    /// `FAILURES` and `ERRORS`, before the first heading in them.
+    Heading,
+    /// Under the heading of a test.
+    Block,
     /// Output that was captured with a test.
     Captured,
     /// `short test summary info`.
@@ -60,7 +62,7 @@ impl Format for Pytest {
         }
         if let Some(title) = title {
             self.section = match title {
-                "FAILURES" | "ERRORS" => Section::Blocks,
+                "FAILURES" | "ERRORS" => Section::Heading,
                 "short test summary info" => Section::List,
                 _ => Section::None,
             };
@@ -72,7 +74,7 @@ impl Format for Pytest {
                     self.root = Some(root.split(", ").next().unwrap_or(root).to_owned());
                 }
             }
-            Section::Blocks | Section::Captured => self.block_line(line),
+            Section::Heading | Section::Block | Section::Captured => self.block_line(line),
             Section::List => self.list_line(line),
         }
     }
@@ -85,14 +87,14 @@ impl Format for Pytest {
 impl Pytest {
     fn block_line(&mut self, line: &str) {
         if let Some(title) = block_title(line) {
-            self.section = Section::Blocks;
+            self.section = Section::Block;
             if self.blocks.len() < super::found::MAX_FAILURES {
                 let failure = Failed::new(title);
                 self.blocks.push_back(Block { title: title.to_owned(), failure, indent: None });
             }
         } else if line.starts_with("-----") && line.contains(" Captured ") {
             self.section = Section::Captured;
-        } else if self.section == Section::Blocks
+        } else if self.section == Section::Block
             && let Some(block) = self.blocks.back_mut()
         {
             block.line(line);
@@ -109,7 +111,11 @@ impl Pytest {
         let title = match (test, word) {
             ("", _) => format!("ERROR collecting {path}"),
             (test, "ERROR") => format!(" of {}", test.replace("::", ".")),
-            (test, _) => test.replace("::", "."),
+            // `SUBFAILED(i=1)`, with the heading `test (i=1)`.
+            (test, word) => match word.strip_prefix("SUBFAILED") {
+                Some(sub) => format!("{} {sub}", test.replace("::", ".")),
+                None => test.replace("::", "."),
+            },
         };
         let fits = |block: &Block| match title.strip_prefix(' ') {
             Some(_) => block.title.starts_with("ERROR at ") && block.title.ends_with(&title),

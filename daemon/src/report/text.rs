@@ -1,9 +1,17 @@
 //! Small readings that several formats share.
 
+/// Tests in one count that are believed: what is more is nonsense, and the sums of a line's nonsense would overflow.
+const MAX_COUNT: u32 = 500_000;
+
+/// Reads a number of tests.
+pub(super) fn count(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|count| *count <= MAX_COUNT)
+}
+
 /// Splits `4 passed` or `1 error` into number and word.
 pub(super) fn count_and_word(text: &str) -> Option<(u32, &str)> {
     let (number, word) = text.trim().split_once(' ')?;
-    Some((number.parse().ok()?, word.trim()))
+    Some((count(number)?, word.trim()))
 }
 
 /// Splits `path:12` or `path:12:5`.

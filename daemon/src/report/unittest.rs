@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::found::{Failed, Found, cut, keep};
-use super::text::{add, python_frame};
+use super::text::{add, count, is_duration, python_frame};
 use std::collections::BTreeSet;
 
 /// Distinct failing tests that are told apart.
@@ -72,7 +72,9 @@ impl Format for Unittest {
                 self.end(tests, line);
                 State::Outside
             }
-            state if is_rule(line, b'=') => {
+            state @ (State::Outside | State::Doc(_) | State::Body(_) | State::Ran { .. })
+                if is_rule(line, b'=') =>
+            {
                 self.close(state);
                 State::Header
             }
@@ -248,7 +250,7 @@ impl Status {
                 "unexpected successes" => &mut status.unexpected,
                 _ => return None,
             };
-            *field = number.parse().ok()?;
+            *field = count(number)?;
         }
         Some(status)
     }
@@ -261,5 +263,5 @@ fn is_rule(line: &str, byte: u8) -> bool {
 fn ran(line: &str) -> Option<u32> {
     let (number, rest) = line.strip_prefix("Ran ")?.split_once(' ')?;
     let time = rest.strip_prefix("tests in ").or_else(|| rest.strip_prefix("test in "))?;
-    super::text::is_duration(time).then(|| number.parse().ok())?
+    is_duration(time).then(|| count(number))?
 }

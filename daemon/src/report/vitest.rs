@@ -79,7 +79,7 @@ fn add(failure: &mut Failed, said: &mut bool, text: &str) {
     if let Some(frame) = text.strip_prefix("❯ ") {
         *said = true;
         if let Some((path, number)) = frame.split_whitespace().last().and_then(path_line) {
-            failure.outer_place(path, Some(number));
+            failure.frame(path, number);
         }
     } else if !text.is_empty() && failure.lines() < 12 && !failure.has_line() {
         *said = true;

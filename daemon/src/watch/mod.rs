@@ -59,16 +59,16 @@ impl Default for Options {
 /// A handle on the watcher. Cheap to clone; the watcher ends with its last handle.
 #[derive(Clone, Debug)]
 pub struct Watcher {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     inputs: Sender<Input>,
     digests: Digests,
 }
 
-impl Drop for Shared {
+impl Drop for Inner {
     fn drop(&mut self) {
         // The sources of events hold on to the channel as well, so that it never closes by itself.
         _ = self.inputs.send(Input::Command(Command::Stop));
@@ -95,7 +95,7 @@ impl Watcher {
             .name("devd-watch".into())
             .spawn(move || keeper.run(&queue))
             .map_err(WatchError::Thread)?;
-        Ok(Self { shared: Arc::new(Shared { inputs, digests }) })
+        Ok(Self { inner: Arc::new(Inner { inputs, digests }) })
     }
 
     /// Watches a project, or what is different since the last `set`. Answers when the watches are in place: every
@@ -123,7 +123,7 @@ impl Watcher {
     /// The digest of everything that a service and its suite watch. None until everything was read once. Two
     /// contents have the same digest only when they are the same, whatever happened in between.
     pub fn digest(&self, project: &ProjectName, service: &ServiceName) -> Option<String> {
-        let digests = self.shared.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let digests = self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner);
         digests.get(project)?.get(service).cloned()
     }
 
@@ -140,7 +140,7 @@ impl Watcher {
 
     fn send(&self, command: Command) {
         // When the thread has ended, the answer does not come, which says so.
-        _ = self.shared.inputs.send(Input::Command(command));
+        _ = self.inner.inputs.send(Input::Command(command));
     }
 }
 

@@ -20,11 +20,11 @@ use std::{
 /// Polls folders on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Poller {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -46,44 +46,44 @@ type Version = (u64, u64, i64, i64, i64, i64);
 impl Poller {
     /// Starts the thread. It sleeps until there is a folder.
     pub(super) fn new(out: Sender<Input>, every: Duration) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new() });
-        let inside = Arc::clone(&shared);
+        let inner = Arc::new(Inner { state: Mutex::default(), wake: Condvar::new() });
+        let inside = Arc::clone(&inner);
         thread::Builder::new().name("devd-poll".into()).spawn(move || inside.run(&out, every))?;
-        Ok(Self { shared })
+        Ok(Self { inner })
     }
 
     /// Whether any folder is polled.
     pub(super) fn is_busy(&self) -> bool {
-        !self.shared.lock().folders.is_empty()
+        !self.inner.lock().folders.is_empty()
     }
 
     /// Polls a folder from now on: every later change is told.
     pub(super) fn watch(&self, folder: &Path) {
         let names = list(folder);
-        self.shared.lock().folders.insert(folder.to_owned(), names);
-        self.shared.wake.notify_all();
+        self.inner.lock().folders.insert(folder.to_owned(), names);
+        self.inner.wake.notify_all();
     }
 
     /// Stops polling a folder; whether it was polled.
     pub(super) fn unwatch(&self, folder: &Path) -> bool {
-        self.shared.lock().folders.remove(folder).is_some()
+        self.inner.lock().folders.remove(folder).is_some()
     }
 
     /// Starts a round now, and answers with [`Input::Polled`] at its end.
     pub(super) fn now(&self, token: u64) {
-        self.shared.lock().asked.push(token);
-        self.shared.wake.notify_all();
+        self.inner.lock().asked.push(token);
+        self.inner.wake.notify_all();
     }
 }
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        self.shared.lock().stop = true;
-        self.shared.wake.notify_all();
+        self.inner.lock().stop = true;
+        self.inner.wake.notify_all();
     }
 }
 
-impl Shared {
+impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing can be half done: every change of the state is one call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -160,6 +160,6 @@ impl World {
     }
 
     fn lose_events(&self) {
-        self.watcher.shared.inputs.send(Input::Lost).unwrap();
+        self.watcher.inner.inputs.send(Input::Lost).unwrap();
     }
 }

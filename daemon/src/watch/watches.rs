@@ -138,7 +138,7 @@ fn foreign(folder: &Path) -> Option<&'static str> {
         0x6573_5546 => Some("FUSE"),
         0x00C3_6400 => Some("Ceph"),
         0x5346_414F => Some("AFS"),
-        0x786F_4256 => Some("a VirtualBox shared folder"),
+        0x786F_4256 => Some("a VirtualBox folder"),
         _ => None,
     }
 }

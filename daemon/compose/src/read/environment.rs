@@ -82,6 +82,36 @@ impl Reader<'_> {
         }
     }
 
+    /// Adds the labels of files, below those that are set already.
+    pub(super) fn label_files(&mut self, node: &Node, labels: &mut BTreeMap<String, String>) {
+        let mut found = BTreeMap::new();
+        for text in self.string_or_list(node) {
+            let path = self.resolve(&text);
+            let content = match self.context.read(&path) {
+                Ok(content) => content,
+                Err(error) => {
+                    let message = format!("the label file {} cannot be read: {error}", path.display());
+                    self.error("label-file", node.place, message);
+                    continue;
+                }
+            };
+            match dotenv::parse(&content, &|name| self.env.get(name)) {
+                Ok(variables) => {
+                    self.context.unset_variables(&path, &variables.unset);
+                    found.extend(variables.values);
+                }
+                Err(error) => {
+                    let wrong =
+                        self.context.file_error("label-file", Some(&path), Some(error.line), error.message);
+                    wrong.path.clone_from(&self.path);
+                }
+            }
+        }
+        for (key, value) in found {
+            labels.entry(key).or_insert(value);
+        }
+    }
+
     fn no_env_file(&mut self, node: &Node, path: &Path, error: &io::Error) {
         if error.kind() == io::ErrorKind::NotFound {
             let message = format!("the env file {} does not exist", path.display());

@@ -95,7 +95,7 @@ impl Reader<'_> {
     }
 
     /// `true`, or the old form `{name: …}`.
-    fn external(&mut self, node: &Node, name: &mut Option<String>) -> bool {
+    pub(super) fn external(&mut self, node: &Node, name: &mut Option<String>) -> bool {
         if node.as_map().is_none() {
             return self.flag(node).unwrap_or(false);
         }
@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 }
 
-fn engine_name(name: Option<String>, external: bool, key: &str, project: &str) -> String {
+pub(super) fn engine_name(name: Option<String>, external: bool, key: &str, project: &str) -> String {
     match name {
         Some(name) => name,
         None if external => key.to_owned(),

@@ -9,8 +9,8 @@ use crate::node::{Entry, Node};
 use super::{Keys, Reader};
 
 const ROOT: Keys = Keys {
-    known: &["services", "version", "name", "networks", "volumes"],
-    later: &["include", "secrets", "configs", "models"],
+    known: &["services", "version", "name", "networks", "volumes", "secrets", "configs"],
+    later: &["include", "models"],
 };
 
 const MAX_NAME: usize = 200;
@@ -34,8 +34,24 @@ pub(crate) enum Kind {
     Namespace,
     Network,
     Volume,
+    Secret,
+    Config,
     /// Not of another thing: the name that the service's container gets.
     Container,
+}
+
+impl Kind {
+    /// What is referred to.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Dependency | Self::Wish | Self::Link | Self::Namespace => "service",
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Secret => "secret",
+            Self::Config => "config",
+            Self::Container => "container",
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -71,9 +87,18 @@ impl Reader<'_> {
                 reader.key_name(entry, "volume");
                 project.volumes.insert(entry.key.to_string(), reader.volume(entry, name));
             }),
+            "secrets" | "configs" => reader.each_entry(&entry.value, |reader, entry| {
+                let (kind, list) = match key {
+                    "secrets" => (Kind::Secret, &mut project.secrets),
+                    _ => (Kind::Config, &mut project.configs),
+                };
+                reader.key_name(entry, kind.noun());
+                list.insert(entry.key.to_string(), reader.shared_file(kind, entry, name));
+            }),
             // The name was needed before anything was read.
             _ => drop(reader.text(&entry.value)),
         });
+        self.find_files(&mut project);
         self.say_folders();
         self.add_implied(&mut project);
         project
@@ -149,17 +174,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes out the networks and volumes that no enabled service uses.
+    /// Takes out the networks, volumes, secrets and configs that no enabled service uses.
     pub(crate) fn prune(&self, project: &mut Project) {
         let services = &project.services;
         let networks: BTreeSet<&String> =
             services.values().flat_map(|service| service.networks.keys()).collect();
         project.networks.retain(|name, _| networks.contains(name));
-        let used = self.references.iter().filter(|known| known.kind == Kind::Volume);
-        let used: BTreeSet<&str> = used
-            .filter(|known| services.contains_key(&known.service))
-            .map(|known| known.name.as_str())
-            .collect();
-        project.volumes.retain(|name, _| used.contains(name.as_str()));
+        let used = |kind: Kind| -> BTreeSet<&str> {
+            let used = self.references.iter().filter(|known| known.kind == kind);
+            let used = used.filter(|known| services.contains_key(&known.service));
+            used.map(|known| known.name.as_str()).collect()
+        };
+        let (volumes, secrets, configs) = (used(Kind::Volume), used(Kind::Secret), used(Kind::Config));
+        project.volumes.retain(|name, _| volumes.contains(name.as_str()));
+        project.secrets.retain(|name, _| secrets.contains(name.as_str()));
+        project.configs.retain(|name, _| configs.contains(name.as_str()));
     }
 }

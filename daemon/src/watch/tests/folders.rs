@@ -32,6 +32,18 @@ async fn a_folder_that_moves_is_gone_here_and_new_there() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_made_anew_at_once_is_still_watched() {
+    let mut world = World::new(&[("api/sub/deep/x.py", "0")]).await;
+    for round in 1..20 {
+        fs::remove_dir_all(world.path("api/sub")).unwrap();
+        world.write("api/sub/deep/x.py", &format!("{round}"));
+        world.seen().await;
+        world.write("api/sub/deep/x.py", &format!("{round} edited"));
+        assert_eq!(world.seen().await, "*api/sub/deep/x.py api: restart tests\n");
+    }
+}
+
+#[tokio::test]
 async fn a_root_that_goes_and_comes_back_is_noticed() {
     let mut world = World::new(&[("api/x.py", "1")]).await;
     for round in 0..5 {

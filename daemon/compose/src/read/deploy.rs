@@ -1,0 +1,209 @@
+//! `deploy`, and the devices that `gpus` asks for.
+
+use crate::model::{
+    Deploy, DeployRestart, DeviceRequest, Placement, Preference, Resource, Resources, Service, UpdateConfig,
+};
+use crate::node::Node;
+
+use super::{Keys, Reader};
+
+const DEPLOY: Keys = Keys {
+    known: &[
+        "mode",
+        "replicas",
+        "labels",
+        "update_config",
+        "rollback_config",
+        "resources",
+        "restart_policy",
+        "placement",
+        "endpoint_mode",
+    ],
+    later: &[],
+};
+const RESOURCES: Keys = Keys { known: &["limits", "reservations"], later: &[] };
+const LIMITS: Keys = Keys { known: &["cpus", "memory", "pids"], later: &[] };
+const RESERVATIONS: Keys = Keys { known: &["cpus", "memory", "devices"], later: &["generic_resources"] };
+const RESTART: Keys = Keys { known: &["condition", "delay", "max_attempts", "window"], later: &[] };
+const PLACEMENT: Keys =
+    Keys { known: &["constraints", "preferences", "max_replicas_per_node"], later: &[] };
+const PREFERENCE: Keys = Keys { known: &["spread"], later: &[] };
+const UPDATE: Keys = Keys {
+    known: &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"],
+    later: &[],
+};
+const DEVICE: Keys =
+    Keys { known: &["capabilities", "driver", "count", "device_ids", "options"], later: &[] };
+/// Those of Swarm, and those of `restart`.
+const CONDITIONS: [&str; 6] = ["any", "none", "on-failure", "always", "no", "unless-stopped"];
+
+impl Reader<'_> {
+    pub(super) fn deploy(&mut self, node: &Node) -> Option<Deploy> {
+        let mut out = Deploy::default();
+        self.map(node, &DEPLOY, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "mode" => out.mode = reader.word(value),
+                "replicas" => out.replicas = reader.one_container(value),
+                "labels" => out.labels = reader.full_pairs(value),
+                "update_config" => out.update_config = reader.update_config(value),
+                "rollback_config" => out.rollback_config = reader.update_config(value),
+                "resources" => out.resources = reader.resources(value),
+                "restart_policy" => out.restart_policy = reader.deploy_restart(value),
+                "placement" => out.placement = reader.placement(value),
+                _ => out.endpoint_mode = reader.word(value),
+            }
+        });
+        (!node.is_null()).then_some(out)
+    }
+
+    fn resources(&mut self, node: &Node) -> Resources {
+        let mut out = Resources::default();
+        self.map(node, &RESOURCES, |reader, key, entry| {
+            let keys = if key == "limits" { &LIMITS } else { &RESERVATIONS };
+            let resource = (!entry.value.is_null()).then(|| reader.resource(&entry.value, keys));
+            if key == "limits" { out.limits = resource } else { out.reservations = resource }
+        });
+        out
+    }
+
+    fn resource(&mut self, node: &Node, keys: &Keys) -> Resource {
+        let mut out = Resource::default();
+        self.map(node, keys, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "cpus" => {
+                    out.nano_cpus =
+                        reader.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+                }
+                "memory" => out.memory = reader.size(value),
+                "pids" => out.pids = reader.number(value, "a number of processes"),
+                _ => out.devices = reader.device_requests(value, true),
+            }
+        });
+        out
+    }
+
+    fn deploy_restart(&mut self, node: &Node) -> Option<DeployRestart> {
+        let mut out = DeployRestart::default();
+        self.map(node, &RESTART, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "condition" => {
+                    let known = CONDITIONS.map(|word| (word, word));
+                    out.condition = reader.choice(value, &known).map(str::to_owned);
+                }
+                "delay" => out.delay = reader.duration(value),
+                "max_attempts" => out.max_attempts = reader.number(value, "a number of attempts"),
+                _ => out.window = reader.duration(value),
+            }
+        });
+        let counts = out.condition.as_deref() == Some("on-failure");
+        if let Some(entry) = node.get("max_attempts").filter(|_| !counts && out.max_attempts.is_some()) {
+            let message = "attempts are counted only with `condition: on-failure`, so they have no limit";
+            self.context.warning("no-effect", entry.place, &self.path, message);
+        }
+        (!node.is_null()).then_some(out)
+    }
+
+    fn placement(&mut self, node: &Node) -> Placement {
+        let mut out = Placement::default();
+        self.map(node, &PLACEMENT, |reader, key, entry| match key {
+            "constraints" => out.constraints = reader.strings(&entry.value),
+            "preferences" => reader.each_item(&entry.value, |reader, item| {
+                let mut preference = Preference::default();
+                reader.map(item, &PREFERENCE, |reader, _, entry| {
+                    preference.spread = reader.word(&entry.value);
+                });
+                out.preferences.push(preference);
+            }),
+            _ => out.max_replicas_per_node = reader.number(&entry.value, "a number of containers"),
+        });
+        out
+    }
+
+    fn update_config(&mut self, node: &Node) -> Option<UpdateConfig> {
+        let mut out = UpdateConfig::default();
+        self.map(node, &UPDATE, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "parallelism" => out.parallelism = reader.number(value, "a number of containers"),
+                "delay" => out.delay = reader.duration(value),
+                "failure_action" => out.failure_action = reader.word(value),
+                "monitor" => out.monitor = reader.duration(value),
+                "max_failure_ratio" => {
+                    let finite = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+                    out.max_failure_ratio =
+                        reader.parsed(value, "a ratio", |text| finite(text).then(|| text.to_owned()));
+                }
+                _ => out.order = reader.word(value),
+            }
+        });
+        (!node.is_null()).then_some(out)
+    }
+
+    /// `all`, or a list of requests.
+    pub(super) fn gpus(&mut self, node: &Node) -> Vec<DeviceRequest> {
+        if node.as_text() == Some("all") {
+            return vec![DeviceRequest { count: Some(-1), ..DeviceRequest::default() }];
+        }
+        self.device_requests(node, false)
+    }
+
+    fn device_requests(&mut self, node: &Node, capable: bool) -> Vec<DeviceRequest> {
+        let mut out = Vec::new();
+        self.each_item(node, |reader, item| {
+            let mut request = DeviceRequest::default();
+            reader.map(item, &DEVICE, |reader, key, entry| {
+                let value = &entry.value;
+                match key {
+                    "capabilities" => request.capabilities = reader.strings(value),
+                    "driver" => request.driver = reader.word(value),
+                    "count" => {
+                        request.count = reader.parsed(value, "a number of devices, or `all`", |text| {
+                            if text == "all" { Some(-1) } else { text.parse().ok().filter(|n| *n >= -1) }
+                        });
+                    }
+                    "device_ids" => request.device_ids = reader.strings(value),
+                    _ => request.options = reader.full_pairs(value),
+                }
+            });
+            if capable {
+                reader.require(item, &["capabilities"]);
+            }
+            match (request.count, request.device_ids.is_empty()) {
+                (Some(_), false) => {
+                    let message = "`count` and `device_ids` exclude each other";
+                    reader.error("conflict", item.place, message).help("keep one of them");
+                }
+                (None, true) => request.count = Some(-1),
+                (Some(_), true) | (None, false) => {}
+            }
+            out.push(request);
+        });
+        out
+    }
+
+    /// What is said twice must be said alike.
+    pub(super) fn same_limits(&mut self, service: &Service, node: &Node) {
+        let Some(deploy) = &service.deploy else { return };
+        let (limits, reserved) = (&deploy.resources.limits, &deploy.resources.reservations);
+        let limits = limits.clone().unwrap_or_default();
+        let reserved = reserved.clone().unwrap_or_default();
+        let differ = |one: Option<u64>, other: Option<u64>| matches!((one, other), (Some(a), Some(b)) if a != b);
+        let host = &service.host;
+        let pids = matches!((host.pids_limit, limits.pids), (Some(a), Some(b)) if a != b);
+        for (key, other, differ) in [
+            ("cpus", "limits.cpus", differ(service.nano_cpus, limits.nano_cpus)),
+            ("mem_limit", "limits.memory", differ(service.mem_limit, limits.memory)),
+            ("mem_reservation", "reservations.memory", differ(host.mem_reservation, reserved.memory)),
+            ("pids_limit", "limits.pids", pids),
+        ] {
+            let Some(entry) = node.get(key).filter(|_| differ) else { continue };
+            let message = format!("`{key}` and `deploy.resources.{other}` are not the same");
+            self.within(key, |reader| {
+                reader.error("conflict", entry.place, message).help("keep one of them");
+            });
+        }
+    }
+}

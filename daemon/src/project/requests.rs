@@ -1,0 +1,145 @@
+//! What users ask of a project, and what they are answered.
+
+use super::run::Loop;
+use super::runs::Live;
+use super::{Request, Verb};
+use crate::engine::spec::Act;
+use crate::engine::{Engine, Progress};
+use devd_logic::Event;
+use devd_proto::{Code, Problem, RunId, RunStarted, ServiceName, TestsState};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+impl<E: Engine> Loop<E> {
+    /// Answers a request, at once or when it is done.
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::Up { services, build, reply } => {
+                self.step(Event::UpRequested { services: services.into_iter().collect(), build });
+                self.answer_revision(reply);
+            }
+            Request::Service { service, verb, reply } => {
+                let answer = self.verb(&service, verb);
+                self.publish();
+                // A client that went away needs no answer; so below.
+                let _ = reply.send(answer.map(|()| self.publisher.revision()));
+            }
+            Request::Test { services, args, failed, reply } => {
+                let answer = self.test(services, &args, failed);
+                let _ = reply.send(answer);
+            }
+            Request::Cancel { run, reply } => {
+                let live = self.live.contains_key(&run);
+                self.step(Event::CancelRequested { run });
+                let _ = reply.send(live);
+            }
+            Request::Awaits { run, reply } => {
+                let _ = reply.send(self.live.contains_key(&run) || self.state.is_waiting(&run));
+            }
+            Request::Flush { reply } => {
+                self.publish();
+                let _ = reply.send(());
+            }
+            Request::Close { reply } => {
+                self.gone = true;
+                tokio::spawn(close(self.surroundings.engine.clone(), std::mem::take(&mut self.live), reply));
+            }
+            Request::Down { volumes, reply } => {
+                self.farewells.push(reply);
+                self.step(Event::DownRequested { volumes });
+            }
+        }
+    }
+
+    fn answer_revision(&mut self, reply: oneshot::Sender<u64>) {
+        self.publish();
+        let _ = reply.send(self.publisher.revision());
+    }
+
+    fn verb(&mut self, service: &ServiceName, verb: Verb) -> Result<(), Problem> {
+        let Some(definition) = self.blueprint.service(service) else {
+            return Err(self.unknown_service(service));
+        };
+        if verb == Verb::Rebuild && definition.build.is_none() {
+            let title = format!("{service} is not built here: it has no `build`");
+            return Err(Problem::new(Code::NoBuild, title));
+        }
+        let name = service.clone();
+        self.step(match verb {
+            Verb::Start => Event::StartRequested(name),
+            Verb::Stop => Event::StopRequested(name),
+            Verb::Restart => Event::RestartRequested(name),
+            Verb::Rebuild => Event::RebuildRequested(name),
+        });
+        Ok(())
+    }
+
+    fn unknown_service(&self, service: &ServiceName) -> Problem {
+        let names: Vec<&str> = self.blueprint.project.services.keys().map(String::as_str).collect();
+        let title = format!("project {} has no service {service}", self.blueprint.name);
+        Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", ")))
+    }
+
+    fn test(
+        &mut self,
+        services: Vec<ServiceName>,
+        args: &[String],
+        failed: bool,
+    ) -> Result<Vec<RunStarted>, Problem> {
+        for service in &services {
+            if self.blueprint.service(service).is_none() {
+                return Err(self.unknown_service(service));
+            }
+            if let Some(broken) = self.blueprint.broken_suites.get(service) {
+                let mut problem =
+                    Problem::new(Code::InvalidProject, format!("the tests of {service} do not load"));
+                problem.diagnostics.push(crate::problem::diagnostic(broken));
+                return Err(problem);
+            }
+            if !self.blueprint.suites.contains_key(service) {
+                let title = format!("{service} has no tests");
+                let help = "put a compose file with a service `tests` into its folder, or name one under x-devd.tests";
+                return Err(Problem::new(Code::NoTests, title).help(help));
+            }
+        }
+        let all = self.blueprint.suites.keys().cloned().collect();
+        let chosen: Vec<ServiceName> = if services.is_empty() { all } else { services };
+        if chosen.is_empty() {
+            let title = format!("no service of {} has tests", self.blueprint.name);
+            let help = "put a compose file with a service `tests` into a service's folder";
+            return Err(Problem::new(Code::NoTests, title).help(help));
+        }
+        let bad = |service: &ServiceName| {
+            let last = self.publisher.last_runs.get(service);
+            last.is_some_and(|run| matches!(run.state, TestsState::Failed | TestsState::Error))
+        };
+        let chosen: Vec<ServiceName> = chosen.into_iter().filter(|service| !failed || bad(service)).collect();
+        let started = chosen.into_iter().map(|service| {
+            let run = self.state.joinable_run(&service, args).unwrap_or_else(|| {
+                let run = self.state.reserve_run();
+                let (service, args) = (service.clone(), args.to_vec());
+                self.step(Event::TestRequested { service, run: run.clone(), args });
+                run
+            });
+            RunStarted { id: run, service }
+        });
+        Ok(started.collect())
+    }
+}
+
+/// Ends test runs for good: there is no loop any more that would clean up behind them.
+async fn close<E: Engine>(engine: E, live: BTreeMap<RunId, Live>, reply: oneshot::Sender<()>) {
+    for live in live.values() {
+        live.cancel.cancel();
+    }
+    for (id, live) in live {
+        // A run that panicked is cleaned up behind all the same.
+        let _ = live.task.await;
+        let act = Act::RemoveEnvironment { project: live.run.project.to_string(), run: id.to_string() };
+        if let Err(error) = engine.apply(&act, &Progress::none()).await {
+            tracing::warn!(run = %id, %error, "its environment is left for the next start to remove");
+        }
+    }
+    // Whoever asked may have lost patience.
+    let _ = reply.send(());
+}
