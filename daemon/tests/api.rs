@@ -1,5 +1,7 @@
 //! The API over a real socket, with the real watcher and history, on the world in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use devdd::engine::any::AnyEngine;
 use devdd::engine::fake::Fake;
 use devdd::system::socket;
@@ -30,7 +32,8 @@ impl Daemon {
         let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let engine = AnyEngine::Fake(Fake::default());
-        let run = devdd::run(config, engine, bound, shutdown.clone(), move || drop(ready.send(())));
+        let run =
+            devdd::run(config, engine, bound, shutdown.clone(), move || ready.send(()).unwrap_or_default());
         let task = tokio::spawn(run);
         is_ready.await.unwrap();
         Self { dir, socket, shutdown, task }
@@ -205,8 +208,9 @@ async fn a_restarted_daemon_knows_its_projects_and_verdicts() {
     let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = AnyEngine::Fake(Fake::default());
-    let task =
-        tokio::spawn(devdd::run(config, engine, bound, shutdown.clone(), move || drop(ready.send(()))));
+    let task = tokio::spawn(devdd::run(config, engine, bound, shutdown.clone(), move || {
+        ready.send(()).unwrap_or_default()
+    }));
     is_ready.await.unwrap();
     let second = Daemon { dir, socket, shutdown, task };
     let after = second.until("/v1/projects/shop", |it| it["services"][0]["tests"]["current"] == true).await;

@@ -62,6 +62,10 @@ pub(crate) struct Context {
     pub(crate) sources: Vec<Source>,
     pub(crate) inputs: BTreeSet<PathBuf>,
     read_bytes: u64,
+    /// What variables have been replaced by, in bytes.
+    pub(crate) text_bytes: usize,
+    /// Variables about which a warning was given.
+    pub(crate) warned: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
     /// Takes the diagnostics that are not kept.
     surplus: Option<Diagnostic>,

@@ -31,7 +31,13 @@ pub fn service_hash_input(service: &Service) -> String {
     }
     if let Some(Value::Object(deploy)) = map.get_mut("deploy") {
         // The rest is for Swarm.
-        deploy.retain(|key, _| matches!(key.as_str(), "resources" | "restart_policy"));
+        deploy.retain(|key, value| match key.as_str() {
+            "resources" => value.as_object().is_some_and(|parts| !parts.is_empty()),
+            key => key == "restart_policy",
+        });
+        if deploy.is_empty() {
+            map.remove("deploy");
+        }
     }
     let mounts = service.secrets.iter().chain(&service.configs);
     let files: Vec<Value> = mounts.map(|grant| tree(&grant.file)).collect();

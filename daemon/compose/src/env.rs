@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::context::Context;
 use crate::dotenv;
@@ -13,15 +14,36 @@ use crate::substitute::Lookup;
 /// The process environment before the `.env` files, with a record of what was asked for.
 pub(crate) struct Env<'a> {
     process: &'a BTreeMap<String, String>,
+    /// Of the project that includes this one; before its own.
+    inherited: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
     /// Once it is known.
     project_name: Option<String>,
-    used: RefCell<BTreeSet<String>>,
+    used: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl<'a> Env<'a> {
     pub(crate) fn new(process: &'a BTreeMap<String, String>) -> Self {
-        Self { process, files: BTreeMap::new(), project_name: None, used: RefCell::default() }
+        Self {
+            process,
+            inherited: BTreeMap::new(),
+            files: BTreeMap::new(),
+            project_name: None,
+            used: Rc::default(),
+        }
+    }
+
+    /// For a project that is included: it sees this one, and what its own files add.
+    pub(crate) fn child(&self) -> Self {
+        let mut inherited = self.files.clone();
+        inherited.extend(self.inherited.clone());
+        Self {
+            process: self.process,
+            inherited,
+            files: BTreeMap::new(),
+            project_name: self.project_name.clone(),
+            used: Rc::clone(&self.used),
+        }
     }
 
     pub(crate) fn process(&self, name: &str) -> Option<&'a str> {
@@ -65,7 +87,7 @@ impl<'a> Env<'a> {
         }
     }
 
-    fn read_file(&mut self, context: &mut Context, path: &Path, required: bool) {
+    pub(crate) fn read_file(&mut self, context: &mut Context, path: &Path, required: bool) {
         let text = match context.read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return,
@@ -96,6 +118,7 @@ impl Lookup for Env<'_> {
         {
             return Some(project.clone());
         }
-        self.process(name).map(str::to_owned).or_else(|| self.files.get(name).cloned())
+        let files = || self.inherited.get(name).or_else(|| self.files.get(name)).cloned();
+        self.process(name).map(str::to_owned).or_else(files)
     }
 }

@@ -1,6 +1,5 @@
 //! Variables in the values of a tree.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::context::{Context, Place, is_secret};
@@ -14,15 +13,12 @@ const MAX_TEXT: usize = 32 << 20;
 pub(crate) struct Interpolation<'a> {
     context: &'a mut Context,
     env: &'a Env<'a>,
-    budget: usize,
-    /// Variables about which a warning was given.
-    warned: BTreeSet<String>,
     path: String,
 }
 
 impl<'a> Interpolation<'a> {
     pub(crate) fn new(context: &'a mut Context, env: &'a Env<'a>) -> Self {
-        Self { context, env, budget: MAX_TEXT, warned: BTreeSet::new(), path: String::new() }
+        Self { context, env, path: String::new() }
     }
 
     pub(crate) fn node(&mut self, node: &Rc<Node>) -> Rc<Node> {
@@ -60,7 +56,10 @@ impl<'a> Interpolation<'a> {
     }
 
     fn scalar(&mut self, node: &Node, text: &str) -> Node {
-        let done = match substitute(text, self.env, &mut self.budget) {
+        let mut budget = MAX_TEXT.saturating_sub(self.context.text_bytes);
+        let done = substitute(text, self.env, &mut budget);
+        self.context.text_bytes = MAX_TEXT.saturating_sub(budget);
+        let done = match done {
             Ok(done) => done,
             Err(problem) => {
                 // Behind an alias, it was said already.
@@ -73,7 +72,7 @@ impl<'a> Interpolation<'a> {
             }
         };
         for (name, offset) in done.unset {
-            if self.warned.insert(name.clone()) {
+            if self.context.warned.insert(name.clone()) {
                 let place = self.place_of(node.place, text, offset);
                 let message = format!("the variable `{name}` is not set, so it counts as empty");
                 self.context.warning("unset-variable", place, &self.path, message).help(format!(

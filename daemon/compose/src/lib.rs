@@ -1,5 +1,6 @@
 //! Reads compose files: from YAML to a [`Project`], with errors that name file, line and column.
 
+mod assemble;
 mod check;
 mod context;
 mod diagnostic;
@@ -7,6 +8,7 @@ mod discover;
 mod dotenv;
 mod emit;
 mod env;
+mod extends;
 mod interpolate;
 mod legacy;
 mod load;
@@ -17,6 +19,7 @@ mod options;
 mod parse;
 mod paths;
 mod read;
+mod relocate;
 mod substitute;
 mod suites;
 

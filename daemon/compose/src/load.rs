@@ -2,17 +2,17 @@
 
 use std::rc::Rc;
 
+use crate::assemble::Assembly;
 use crate::context::Context;
 use crate::diagnostic::LoadError;
 use crate::discover::{self, Found};
 use crate::env::Env;
-use crate::interpolate::Interpolation;
 use crate::model::Project;
 use crate::node::Node;
 use crate::options::{Loaded, Options};
 use crate::read::Reader;
 use crate::substitute::substitute;
-use crate::{legacy, merge, parse, paths};
+use crate::{parse, paths};
 
 /// Loads a project. The error holds everything that is wrong with its files.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
@@ -33,7 +33,7 @@ fn load_project(context: &mut Context, options: &Options, env: &mut Env<'_>) -> 
     let documents = documents(context, &found)?;
     let name = name(context, options, env, &found, &documents)?;
     env.set_project_name(&name);
-    let (root, legacy) = combine(context, env, &documents)?;
+    let (root, legacy) = Assembly::new(context, &found.files).combine(env, &found.dir, &documents)?;
     let profiles = discover::profiles(options, env);
     let mut reader = Reader {
         context,
@@ -135,27 +135,4 @@ fn name(
             .help("give one with `name:` or `--project-name`");
     }
     name
-}
-
-/// One document out of all, and whether it is in the form without `services:`.
-fn combine(context: &mut Context, env: &Env<'_>, documents: &[Rc<Node>]) -> Option<(Rc<Node>, bool)> {
-    let mut interpolation = Interpolation::new(context, env);
-    let mut root: Option<Rc<Node>> = None;
-    let mut is_legacy = false;
-    for document in documents {
-        let over_legacy =
-            is_legacy && root.as_ref().is_some_and(|root| legacy::is_legacy_override(document, root));
-        let document = if legacy::is_legacy(document) || over_legacy {
-            is_legacy = true;
-            legacy::to_specification(document)
-        } else {
-            Rc::clone(document)
-        };
-        let document = interpolation.node(&document);
-        root = Some(match root {
-            None => merge::first(&document),
-            Some(root) => merge::merge(&root, &document),
-        });
-    }
-    root.map(|root| (root, is_legacy))
 }

@@ -16,6 +16,12 @@ pub(crate) fn first(document: &Rc<Node>) -> Rc<Node> {
     strip(document)
 }
 
+/// A service on top of the one that it extends.
+pub(crate) fn service(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
+    // The path decides the rules.
+    Merge { path: vec![Rc::from("services"), Rc::from("")] }.node(&strip(base), over)
+}
+
 struct Merge {
     path: Vec<Rc<str>>,
 }
@@ -59,7 +65,7 @@ impl Merge {
             _ => return Rule::Plain,
         };
         match within {
-            ["command" | "entrypoint" | "gpus"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
+            ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
             ["build", "ulimits", _] | ["x-devd", "on_change"] | ["x-devd", "tests", "prepare"] => {
                 Rule::Replace
             }

@@ -91,6 +91,15 @@ impl Node {
         self.as_map()?.iter().find(|entry| &*entry.key == key)
     }
 
+    /// How many nodes this is, with all that is in it.
+    pub(crate) fn count(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 1,
+            Value::List(items) => 1 + items.iter().map(|item| item.count()).sum::<usize>(),
+            Value::Map(entries) => 1 + entries.iter().map(|entry| entry.value.count()).sum::<usize>(),
+        }
+    }
+
     /// For messages: what this is, with its article.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {

@@ -28,6 +28,7 @@ use crate::env::Env;
 use crate::node::{Entry, Node, Value};
 use crate::paths::nearest;
 
+pub(crate) use build::is_remote;
 pub(crate) use scalar::is_true;
 
 /// Of all services together.

@@ -105,6 +105,39 @@ fn files_that_are_read_again_and_again_are_bounded() {
     assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
 }
 
+#[test]
+fn what_is_extended_is_bounded() {
+    let chain: String = (1..5_000).map(|n| format!("  s{n}: {{extends: s{}}}\n", n - 1)).collect();
+    let message = first_error(&format!("services:\n  s0: {{image: x}}\n{chain}"));
+    assert_eq!(message, "services extend each other more than 50 times here");
+    let big: String = (0..5_000).map(|n| format!("      V{n}: x\n")).collect();
+    let many: String = (0..5_000).map(|n| format!("  s{n}: {{extends: base}}\n")).collect();
+    let message = first_error(&format!("services:\n{many}  base:\n    image: x\n    environment:\n{big}"));
+    assert_eq!(message, "with everything that is extended, the project is too large");
+}
+
+#[test]
+fn what_is_included_is_bounded() {
+    let name = |n: usize| format!("f{n}.yaml");
+    let files: Vec<(String, String)> =
+        (0..30).map(|n| (name(n), format!("include: [{}]\n", name(n + 1)))).collect();
+    let folder = Folder::new(&[("compose.yaml", "include: [f0.yaml]\nservices: {a: {image: x}}\n")]);
+    for (name, text) in &files {
+        folder.write(name, text);
+    }
+    let message = &folder.load().unwrap_err().diagnostics[0].message;
+    assert_eq!(message, "files include each other more than 20 times here");
+    // Twice as many at each level.
+    for n in 0..15 {
+        folder.write(&name(n), &format!("include: [{0}, {0}]\n", name(n + 1)));
+    }
+    folder.write(&name(15), "services: {b: {image: x}}\n");
+    let start = Instant::now();
+    let message = &folder.load().unwrap_err().diagnostics[0].message;
+    assert_eq!(message, "a project includes and extends at most 200 files");
+    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+}
+
 /// Many errors do not make a slow load, and not an endless report.
 #[test]
 fn the_report_is_bounded() {
@@ -128,8 +161,15 @@ services:
     image: postgres
     healthcheck: {test: [CMD, pg_isready], interval: 5s}
     networks: [n]
+    deploy: {replicas: 1, resources: {limits: {cpus: "0.5", memory: 1g}}, restart_policy: {condition: any}}
+    secrets: [s, {source: s, target: /t, mode: 0400}]
+    devices: ["/dev/null:/dev/n:r"]
+    gpus: [{count: 1}]
+    memswap_limit: -1
+  copy: {extends: {service: web}, environment: !override {E: f}, pids_limit: 5}
 networks: {n: {ipam: {config: [{subnet: 10.0.0.0/8}]}}}
 volumes: {v: , w: !reset }
+secrets: {s: {file: ./s}}
 "#;
 
 #[test]

@@ -146,6 +146,34 @@ fn reset_takes_away_and_override_replaces() {
 }
 
 #[test]
+fn deploy_and_devices() {
+    check(
+        "deploy: {labels: [a=1], resources: {limits: {cpus: 1, memory: 1g}}, placement: {constraints: [x]}}",
+        "deploy: {labels: {b: 2}, resources: {limits: {cpus: 2}}, placement: {constraints: [y]}}",
+        "/deploy",
+        expect![[
+            r#"{"labels":{"a":"1","b":"2"},"placement":{"constraints":["x","y"]},"resources":{"limits":{"cpus":2,"memory":"1073741824"}}}"#
+        ]],
+    );
+    check(
+        "devices: [/dev/a, '/dev/b:/dev/c']",
+        "devices: ['/dev/x:/dev/c:r']",
+        "/devices",
+        expect![[
+            r#"[{"permissions":"rwm","source":"/dev/a","target":"/dev/a"},{"permissions":"r","source":"/dev/x","target":"/dev/c"}]"#
+        ]],
+    );
+    check("gpus: [{count: 1}]", "gpus: all", "/gpus", expect![[r#"[{"count":-1}]"#]]);
+    check("dns_search: a", "dns_search: [a, b]", "/dns_search", expect![[r#"["a","b"]"#]]);
+    check(
+        "annotations: [a=1, b=2]",
+        "annotations: {b: 3}",
+        "/annotations",
+        expect![[r#"{"a":"1","b":"3"}"#]],
+    );
+}
+
+#[test]
 fn documents_of_one_file_lie_over_each_other() {
     let folder = Folder::new(&[(
         "compose.yaml",

@@ -389,7 +389,7 @@ impl State {
                 Due::Run if self.view.is_unreachable() || self.view.last().is_none() => Hold::Engine,
                 Due::Run if running >= self.limits.runs => Hold::Slots,
                 // Builds of a first `up` come before tests that nobody waits for.
-                Due::Run if !suite.has_request() && suite.verdict.is_none() && !is_up => Hold::Services,
+                Due::Run if !suite.is_waited_for() && suite.verdict.is_none() && !is_up => Hold::Services,
                 Due::Run => {
                     plan.runs.push(name.clone());
                     running += 1;

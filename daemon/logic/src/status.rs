@@ -131,7 +131,8 @@ impl State {
         hold: Option<&Hold>,
     ) -> (StateWord, Option<String>) {
         let state = &self.services[name];
-        let why = hold.map(ToString::to_string);
+        // What it is busy with, its state says.
+        let why = hold.filter(|hold| !matches!(hold, Hold::Busy(_))).map(ToString::to_string);
         match self.busy(&Subject::Service(name.clone())) {
             Some(Op::Build(_) | Op::Pull(_)) => return (StateWord::Building, why),
             Some(Op::Start(_, _) | Op::Create(_)) if self.wanted(name) => return (StateWord::Starting, why),
@@ -151,7 +152,10 @@ impl State {
             _ => {}
         }
         // Nothing holds it: the next step only waits for a look.
-        let next = if hold.is_none() { StateWord::Starting } else { StateWord::Pending };
+        let next = match hold {
+            None | Some(Hold::Resource(_)) => StateWord::Starting,
+            Some(_) => StateWord::Pending,
+        };
         let Some(container) = seen.main(name) else {
             let image = seen.images.contains_key(&self.desired.services[name].image);
             return (if image { next } else { StateWord::Pending }, why);

@@ -249,7 +249,8 @@ impl SuiteState {
         self.requested.as_ref().is_some_and(|requested| requested.id == *run)
     }
 
-    pub(crate) fn has_request(&self) -> bool {
-        self.requested.is_some()
+    /// Whether somebody asked for a run, or saved a file.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.requested.is_some() || self.burst.is_some()
     }
 }

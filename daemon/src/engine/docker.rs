@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod exec;
 mod frames;
+mod host;
 mod ignored;
 mod link;
 mod logs;

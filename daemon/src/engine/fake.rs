@@ -230,7 +230,7 @@ impl World {
                 self.ask(format!("start {}", self.named(id)))?;
                 self.start(id).map(|spec| (Applied::default(), Some(spec)))
             }
-            Act::Restart(id) => {
+            Act::Restart { container: id, grace: _ } => {
                 self.ask(format!("restart {}", self.named(id)))?;
                 if let Some(container) = self.containers.get_mut(id) {
                     container.state = ContainerState::Exited(143);

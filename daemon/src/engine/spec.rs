@@ -73,7 +73,12 @@ pub enum Act {
     /// Stops a container by its own stop signal and grace period.
     Stop(String),
     /// Stops a container and starts it again.
-    Restart(String),
+    Restart {
+        /// The container.
+        container: String,
+        /// How long its process may take to stop; `None` is the container's own grace period.
+        grace: Option<Duration>,
+    },
     /// Sends a signal to a container's first process.
     Signal(String, String),
     /// Brings files of a container up to date with files of the host: what is there is copied, what is not is removed.

@@ -10,6 +10,7 @@ use devd_logic::{Event, Op, OpError, OpId};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Carries out what the logic of one project wishes for.
@@ -19,6 +20,10 @@ pub struct Executor<E> {
     engine: E,
     sender: mpsc::UnboundedSender<Message>,
 }
+
+/// How long a process may take to stop when it is restarted and its file sets no `stop_grace_period`. Many ignore TERM as
+/// process 1, Python among them, and nobody who has just saved wants to wait the engine's ten seconds for them.
+const RESTART_GRACE: Duration = Duration::from_secs(1);
 
 /// Lines of a dead container's log that `devd status` shows.
 const LAST_LINES: u64 = 10;
@@ -162,7 +167,10 @@ async fn perform<E: Engine>(
         }
         Op::Start(_, id) => Act::Start(id.clone()),
         Op::Stop(_, id) => Act::Stop(id.clone()),
-        Op::Restart(_, id) => Act::Restart(id.clone()),
+        Op::Restart(name, id) => {
+            let own = service(name)?.stop_grace_period.is_some();
+            Act::Restart { container: id.clone(), grace: (!own).then_some(RESTART_GRACE) }
+        }
         Op::Act(name, id) => {
             for exec in load.commands(blueprint, name) {
                 run_in(engine, id, exec_spec(exec)).await?;

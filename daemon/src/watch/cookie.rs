@@ -7,6 +7,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+/// What the folders are called: this, the process, and a number.
+const PREFIX: &str = "devd-watch-";
+
 /// The folder for marks.
 #[derive(Debug)]
 pub(super) struct Cookies {
@@ -18,7 +21,8 @@ impl Cookies {
     pub(super) fn new(parent: Option<&Path>) -> Result<Self, super::WatchError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-        let name = format!("devd-watch-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        sweep(&parent);
+        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let cookies = Self { folder: parent.join(name) };
         match cookies.make_folder() {
             Ok(()) => Ok(cookies),
@@ -57,14 +61,33 @@ impl Cookies {
         Some(token)
     }
 
+    /// Takes the folder away. The last handle does so, because its process may end before the watcher's thread does.
+    pub(super) fn end(&self) {
+        _ = fs::remove_dir_all(&self.folder);
+    }
+
     /// Whether an event is about this folder at all.
     pub(super) fn owns(&self, path: &Path) -> bool {
         path.starts_with(&self.folder)
     }
 }
 
+/// Takes away the folders of processes that were killed.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok());
+        let Some(owner) = owner.and_then(rustix::process::Pid::from_raw) else { continue };
+        // No such process, and not merely one that we may not touch.
+        if rustix::process::test_kill_process(owner) == Err(rustix::io::Errno::SRCH) {
+            // Somebody else's cannot be removed, which is right.
+            _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 impl Drop for Cookies {
     fn drop(&mut self) {
-        _ = fs::remove_dir_all(&self.folder);
+        self.end();
     }
 }

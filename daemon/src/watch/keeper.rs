@@ -61,7 +61,7 @@ pub(super) type Digests = Arc<Mutex<BTreeMap<ProjectName, BTreeMap<ServiceName, 
 pub(super) struct Keeper {
     pub(super) projects: BTreeMap<ProjectName, Watched>,
     pub(super) watches: Watches,
-    pub(super) cookies: Cookies,
+    pub(super) cookies: Arc<Cookies>,
     pub(super) pending: Pending,
     pub(super) barriers: super::barrier::Barriers,
     pub(super) reading: BTreeMap<ProjectName, Reading>,
@@ -74,7 +74,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(
         watches: Watches,
-        cookies: Cookies,
+        cookies: Arc<Cookies>,
         jobs: Sender<reader::Job>,
         digests: Digests,
         out: mpsc::UnboundedSender<Notice>,

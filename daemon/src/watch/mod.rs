@@ -66,12 +66,14 @@ pub struct Watcher {
 struct Inner {
     inputs: Sender<Input>,
     digests: Digests,
+    cookies: Arc<cookie::Cookies>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // The sources of events hold on to the channel as well, so that it never closes by itself.
         _ = self.inputs.send(Input::Command(Command::Stop));
+        self.cookies.end();
     }
 }
 
@@ -84,18 +86,23 @@ impl Watcher {
     /// Starts the watcher with options.
     pub fn with(out: mpsc::UnboundedSender<Notice>, options: Options) -> Result<Self, WatchError> {
         let (inputs, queue) = channel();
-        let cookies = cookie::Cookies::new(options.marks.as_deref())?;
+        let cookies = Arc::new(cookie::Cookies::new(options.marks.as_deref())?);
         let (source, blind) =
             source::Source::new(&inputs, options.poll, options.poll_every).map_err(WatchError::Thread)?;
         let jobs = reader::start(inputs.clone()).map_err(WatchError::Thread)?;
         let digests = Digests::default();
-        let keeper =
-            Keeper::new(watches::Watches::new(source, blind), cookies, jobs, Arc::clone(&digests), out);
+        let keeper = Keeper::new(
+            watches::Watches::new(source, blind),
+            Arc::clone(&cookies),
+            jobs,
+            Arc::clone(&digests),
+            out,
+        );
         std::thread::Builder::new()
             .name("devd-watch".into())
             .spawn(move || keeper.run(&queue))
             .map_err(WatchError::Thread)?;
-        Ok(Self { inner: Arc::new(Inner { inputs, digests }) })
+        Ok(Self { inner: Arc::new(Inner { inputs, digests, cookies }) })
     }
 
     /// Watches a project, or what is different since the last `set`. Answers when the watches are in place: every

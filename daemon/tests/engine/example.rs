@@ -45,7 +45,7 @@ fn lives(form: usize) {
     assert_eq!(run_of(&world, "service2"), other["tests"]["run"], "the other service was tested too");
 
     // A test that breaks is seen, with its name; mended, it passes.
-    let file = if example == "blog" { format!("{two}/counters.py") } else { format!("{two}/counters.py") };
+    let file = format!("{two}/counters.py");
     let good = world.read(&file);
     world.write(&file, &format!("{good}\nraise RuntimeError('broken on purpose')\n"));
     let broken = world.until_tested("service2", "failed", &other["tests"]["run"]);

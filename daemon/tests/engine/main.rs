@@ -1,5 +1,7 @@
 //! The whole of devd against a real engine. Without an engine these tests fail; they are never skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod bad_luck;
 mod branch_switch;
 mod example;

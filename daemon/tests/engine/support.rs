@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-pub struct World {
+pub(crate) struct World {
     pub dir: TempDir,
     pub root: PathBuf,
     pub project: String,
@@ -36,14 +36,14 @@ fn devd() -> PathBuf {
 }
 
 /// Runs a docker command; an engine that does not answer is a failure, never a reason to skip.
-pub fn docker(args: &[&str]) -> String {
+pub(crate) fn docker(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output().expect("the docker command");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert!(output.status.success(), "docker {args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -65,7 +65,7 @@ fn copy(from: &Path, to: &Path) {
 
 impl World {
     /// An empty folder for a project of the test's own.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let dir = TempDir::with_prefix("devd-test-").unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let project = format!("devdtest{}x{number}", std::process::id());
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// A copy of an example with ports of its own.
-    pub fn example(name: &str) -> Self {
+    pub(crate) fn example(name: &str) -> Self {
         let mut world = Self::empty();
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         copy(&examples.join(name), &world.root);
@@ -100,28 +100,28 @@ impl World {
         world
     }
 
-    pub fn env(&mut self, name: &str, value: &str) {
+    pub(crate) fn env(&mut self, name: &str, value: &str) {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.root.join(path)).unwrap()
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn replace(&self, path: &str, old: &str, new: &str) {
+    pub(crate) fn replace(&self, path: &str, old: &str, new: &str) {
         let text = self.read(path);
         assert!(text.contains(old), "{path} has no {old:?}");
         self.write(path, &text.replace(old, new));
     }
 
     /// Starts the daemon and waits until it says that it is ready.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let notify = self.dir.path().join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let ready = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
@@ -144,19 +144,19 @@ impl World {
         assert!(read.is_ok(), "the daemon did not become ready:\n{}", self.log());
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// SIGKILL, as the out-of-memory killer does.
-    pub fn kill_daemon(&mut self) {
+    pub(crate) fn kill_daemon(&mut self) {
         let mut daemon = self.daemon.take().unwrap();
         daemon.kill().unwrap();
         daemon.wait().unwrap();
     }
 
     /// SIGTERM, and that it ends well.
-    pub fn stop_daemon(&mut self) {
+    pub(crate) fn stop_daemon(&mut self) {
         let mut daemon = self.daemon.take().unwrap();
         let pid = rustix::process::Pid::from_child(&daemon);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -164,18 +164,18 @@ impl World {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(devd());
         command.envs(self.env.clone()).current_dir(&self.root).stdin(Stdio::null()).args(args);
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs the client and expects this exit code; what it wrote to both streams.
-    pub fn expect(&self, code: i32, args: &[&str]) -> (String, String) {
+    pub(crate) fn expect(&self, code: i32, args: &[&str]) -> (String, String) {
         let output = self.run(args);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -183,25 +183,25 @@ impl World {
         (out, err)
     }
 
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());
         let text = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("devd {args:?} --json: {error}\n{text}"))
     }
 
     /// This project's status.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let status = self.json(&["status"]);
         let projects = status["projects"].as_array().unwrap();
         projects.iter().find(|it| it["name"] == self.project.as_str()).cloned().unwrap_or(Value::Null)
     }
 
-    pub fn service(&self, name: &str) -> Value {
+    pub(crate) fn service(&self, name: &str) -> Value {
         service(&self.status(), name).clone()
     }
 
     /// Waits for a status by reading them as they come.
-    pub fn until(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let mut child =
             self.command(&["status", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());
@@ -225,7 +225,7 @@ impl World {
     }
 
     /// Waits until a service's tests are as wanted for what is on disk.
-    pub fn until_tested(&self, name: &str, state: &str, other_than: &Value) -> Value {
+    pub(crate) fn until_tested(&self, name: &str, state: &str, other_than: &Value) -> Value {
         let status = self.until(&format!("{state}: {name}"), |status| {
             let tests = &service(status, name)["tests"];
             tests["state"] == state && tests["current"] == true && tests["run"] != *other_than
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Waits until an address answers so.
-    pub fn until_served(&self, port: u16, path: &str, test: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until_served(&self, port: u16, path: &str, test: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut last = String::new();
         while Instant::now() < deadline {
@@ -251,7 +251,7 @@ impl World {
     }
 
     /// Everything on the engine that is this project's, test environments included.
-    pub fn leftovers(&self) -> String {
+    pub(crate) fn leftovers(&self) -> String {
         let filter = format!("label=dev.devd.project={}", self.project);
         let containers = docker(&["ps", "-aq", "--filter", &filter]);
         let networks = docker(&["network", "ls", "-q", "--filter", &filter]);
@@ -260,12 +260,12 @@ impl World {
     }
 
     /// Containers of test environments.
-    pub fn environments(&self) -> String {
+    pub(crate) fn environments(&self) -> String {
         let filter = format!("label=dev.devd.project={}", self.project);
         docker(&["ps", "-aq", "--filter", &filter, "--filter", "label=dev.devd.run"])
     }
 
-    pub fn container(&self, service: &str) -> String {
+    pub(crate) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.project)
     }
 }
@@ -304,12 +304,12 @@ impl Drop for World {
     }
 }
 
-pub fn service<'a>(status: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn service<'a>(status: &'a Value, name: &str) -> &'a Value {
     let services = status["services"].as_array();
     services.and_then(|it| it.iter().find(|it| it["name"] == name)).unwrap_or(&Value::Null)
 }
 
-pub fn get(port: u16, path: &str) -> Option<String> {
+pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;

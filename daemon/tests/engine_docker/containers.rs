@@ -15,7 +15,7 @@ async fn everything_can_be_said_twice() {
         for act in [
             Act::Start(id.clone()),
             Act::Start(id.clone()),
-            Act::Restart(id.clone()),
+            Act::Restart { container: id.clone(), grace: None },
             Act::Stop(id.clone()),
             Act::Stop(id.clone()),
             Act::Remove(id.clone()),

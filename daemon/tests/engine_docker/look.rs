@@ -65,7 +65,7 @@ async fn a_look_sees_the_whole_project() {
         assert!(look.details[&job].finished_at.starts_with("20"));
 
         let before = of(&web).started.clone();
-        stage.act(Act::Restart(web.clone())).await.unwrap();
+        stage.act(Act::Restart { container: web.clone(), grace: None }).await.unwrap();
         let after = stage.look().await.observed;
         assert_ne!(after.containers.iter().find(|container| container.id == web).unwrap().started, before);
     })

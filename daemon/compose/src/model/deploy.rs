@@ -54,7 +54,7 @@ pub struct Resource {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct DeployRestart {
-    /// `none`, `on-failure` or `any`.
+    /// `none`, `on-failure` or `any`, or a word of `restart`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
     #[serde(serialize_with = "text::duration", skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,8 @@ impl DeployRestart {
     /// The engine's word for it.
     pub fn policy(&self) -> RestartPolicy {
         match self.condition.as_deref() {
-            Some("none") => RestartPolicy::No,
+            Some("none" | "no") => RestartPolicy::No,
+            Some("unless-stopped") => RestartPolicy::UnlessStopped,
             Some("on-failure") => RestartPolicy::OnFailure { max_retries: self.max_attempts },
             Some(_) | None => RestartPolicy::Always,
         }

@@ -127,6 +127,6 @@ fn nearest_path(path: &Path) -> Option<PathBuf> {
     near.is_dir().then_some(near)
 }
 
-fn is_remote(text: &str) -> bool {
+pub(crate) fn is_remote(text: &str) -> bool {
     text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/")
 }

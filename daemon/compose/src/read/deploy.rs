@@ -25,8 +25,7 @@ const RESOURCES: Keys = Keys { known: &["limits", "reservations"], later: &[] };
 const LIMITS: Keys = Keys { known: &["cpus", "memory", "pids"], later: &[] };
 const RESERVATIONS: Keys = Keys { known: &["cpus", "memory", "devices"], later: &["generic_resources"] };
 const RESTART: Keys = Keys { known: &["condition", "delay", "max_attempts", "window"], later: &[] };
-const PLACEMENT: Keys =
-    Keys { known: &["constraints", "preferences", "max_replicas_per_node"], later: &[] };
+const PLACEMENT: Keys = Keys { known: &["constraints", "preferences", "max_replicas_per_node"], later: &[] };
 const PREFERENCE: Keys = Keys { known: &["spread"], later: &[] };
 const UPDATE: Keys = Keys {
     known: &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"],
@@ -190,7 +189,8 @@ impl Reader<'_> {
         let (limits, reserved) = (&deploy.resources.limits, &deploy.resources.reservations);
         let limits = limits.clone().unwrap_or_default();
         let reserved = reserved.clone().unwrap_or_default();
-        let differ = |one: Option<u64>, other: Option<u64>| matches!((one, other), (Some(a), Some(b)) if a != b);
+        let differ =
+            |one: Option<u64>, other: Option<u64>| matches!((one, other), (Some(a), Some(b)) if a != b);
         let host = &service.host;
         let pids = matches!((host.pids_limit, limits.pids), (Some(a), Some(b)) if a != b);
         for (key, other, differ) in [

@@ -1,6 +1,6 @@
 //! `secrets` and `configs`, at the top level and on a service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Grant, Project, SharedFile};
 use crate::node::{Entry, Node};
@@ -82,6 +82,10 @@ impl Reader<'_> {
                 "gid" => out.gid = reader.word(value),
                 _ => out.mode = reader.file_mode(value),
             }
+            if matches!(key, "uid" | "gid" | "mode") {
+                let message = format!("`{key}` is ignored: the container sees the file as it is");
+                reader.context.warning("no-effect", entry.place, &reader.path, message);
+            }
         });
         self.require(node, &["source"]);
         (!out.source.is_empty()).then_some(out)
@@ -99,6 +103,7 @@ impl Reader<'_> {
     /// Gives every grant its file. What is neither a file nor there is said of those that are used.
     pub(crate) fn find_files(&mut self, project: &mut Project) {
         let references = std::mem::take(&mut self.references);
+        let mut missing = BTreeSet::new();
         for known in &references {
             let list = match known.kind {
                 Kind::Secret => &project.secrets,
@@ -122,9 +127,10 @@ impl Reader<'_> {
                 }
                 continue;
             };
-            if enabled && !file.exists() {
+            if enabled && !file.exists() && missing.insert(file) {
                 self.context.inputs.insert(file.clone());
-                let message = format!("the file of the {what} `{}` does not exist: {}", known.name, file.display());
+                let message =
+                    format!("the file of the {what} `{}` does not exist: {}", known.name, file.display());
                 self.context.warning("no-such-file", known.place, &known.path, message);
             }
         }

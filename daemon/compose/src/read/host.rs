@@ -170,7 +170,8 @@ impl Reader<'_> {
             _ => ("", "", ""),
         };
         if source.is_empty() {
-            self.bad_value(node, "a device").help("write `/dev/SOURCE:/dev/TARGET`, with `:r` or `:rw` perhaps");
+            self.bad_value(node, "a device")
+                .help("write `/dev/SOURCE:/dev/TARGET`, with `:r` or `:rw` perhaps");
             return None;
         }
         let target = if target.is_empty() { source } else { target };

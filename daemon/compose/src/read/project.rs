@@ -10,7 +10,7 @@ use super::{Keys, Reader};
 
 const ROOT: Keys = Keys {
     known: &["services", "version", "name", "networks", "volumes", "secrets", "configs"],
-    later: &["include", "models"],
+    later: &["models"],
 };
 
 const MAX_NAME: usize = 200;

@@ -44,6 +44,7 @@ const SERVICE: Keys = Keys {
         "env_file",
         "environment",
         "expose",
+        "extends",
         "extra_hosts",
         "gpus",
         "group_add",
@@ -98,7 +99,6 @@ const SERVICE: Keys = Keys {
     ],
     later: &[
         "credential_spec",
-        "extends",
         "external_links",
         "mac_address",
         "models",
@@ -133,7 +133,7 @@ impl Reader<'_> {
             self.within("label_file", |reader| reader.label_files(&entry.value, &mut out.labels));
         }
         let (image, build) = (node.get("image"), node.get("build"));
-        // These bring an image, and are said to be unsupported already.
+        // These bring an image, and what is wrong with them was said already.
         let elsewhere = node.get("extends").is_some() || node.get("provider").is_some();
         let nothing = image.is_none() && build.is_none_or(|entry| entry.value.is_null());
         // A misspelt word is said as such.

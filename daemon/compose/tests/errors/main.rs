@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod files;
+mod host;
 mod project;
 mod values;
 mod yaml;

@@ -29,15 +29,15 @@ fn a_key_of_the_specification_that_is_not_loaded() {
 services:
   api:
     image: nginx
-    deploy:
-      replicas: 2
+    post_start:
+      - {command: x}
 "#,
         expect![[r#"
-            error: `deploy` is not supported yet
+            error: `post_start` is not supported yet
               --> $DIR/compose.yaml:5:5
                |
-             5 |     deploy:
-               |     ^^^^^^
+             5 |     post_start:
+               |     ^^^^^^^^^^
             help: take it out, or move it to a file that only other tools read
         "#]],
     );

@@ -3,4 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod every_field;
+mod extends;
+mod grants;
+mod host;
+mod include;
 mod meaning;

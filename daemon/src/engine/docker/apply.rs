@@ -36,7 +36,7 @@ pub(super) async fn apply(
         Act::Create(spec) => create::create(connection, spec).await.map(made),
         Act::Start(container) => start(connection, container).await.map(done),
         Act::Stop(container) => gone_is_fine(stop(connection, container).await).map(done),
-        Act::Restart(container) => restart(connection, container).await.map(done),
+        Act::Restart { container, grace } => restart(connection, container, *grace).await.map(done),
         Act::Signal(container, signal) => send_signal(connection, container, signal).await.map(done),
         Act::Sync { container, files } => sync::sync(connection, container, files).await.map(done),
         Act::Remove(container) => {
@@ -70,8 +70,16 @@ pub(super) async fn start(connection: &Connection, container: &str) -> Result<()
     }
 }
 
-async fn restart(connection: &Connection, container: &str) -> Result<(), EngineError> {
-    let restarted = connection.slow.restart_container(container, None::<RestartContainerOptions>).await;
+async fn restart(
+    connection: &Connection,
+    container: &str,
+    grace: Option<Duration>,
+) -> Result<(), EngineError> {
+    let options = grace.map(|grace| RestartContainerOptions {
+        t: i32::try_from(grace.as_secs()).ok(),
+        ..Default::default()
+    });
+    let restarted = connection.slow.restart_container(container, options).await;
     match restarted.map_err(EngineError::from) {
         Err(EngineError::Refused(message)) => {
             Err(EngineError::Refused(ports::explain(connection, message).await))

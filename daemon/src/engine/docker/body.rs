@@ -1,5 +1,6 @@
 //! A container as the engine is asked for it: pure translation.
 
+use super::host::{self, signed, some, some_map};
 use super::mounts::Mounts;
 use crate::engine::EngineError;
 use crate::engine::spec::{ContainerSpec, EndpointSpec, compose};
@@ -47,6 +48,7 @@ pub(super) fn creation(spec: &ContainerSpec, image: &str, can: Abilities) -> Res
     let shares = host.network_mode.as_deref().is_some_and(|mode| mode.starts_with("container:"));
     let body = ContainerCreateBody {
         hostname: service.hostname.clone(),
+        domainname: service.host.domainname.clone(),
         user: service.user.clone(),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -75,7 +77,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
     Ok(HostConfig {
         network_mode: network_mode(spec),
         port_bindings: spec.publish.then(|| bindings(&service.ports)).filter(|bindings| !bindings.is_empty()),
-        restart_policy: service.restart.filter(|_| spec.restart).map(restart_policy),
+        restart_policy: service.restart_policy().filter(|_| spec.restart).map(restart_policy),
         auto_remove: spec.auto_remove.then_some(true),
         init: service.init,
         ulimits: some(
@@ -105,9 +107,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         masked_paths: security.everything_visible.then(Vec::new),
         readonly_paths: security.everything_visible.then(Vec::new),
         shm_size: service.shm_size.map(signed),
-        memory: service.mem_limit.map(signed),
-        nano_cpus: service.nano_cpus.map(signed),
-        ..Default::default()
+        ..host::settings(service)
     })
 }
 
@@ -221,19 +221,6 @@ fn security(options: &[String]) -> Result<Security, EngineError> {
         }
     }
     Ok(security)
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
-}
-
-fn some_map(map: &std::collections::BTreeMap<String, String>) -> Option<HashMap<String, String>> {
-    (!map.is_empty()).then(|| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
-}
-
-/// Sizes beyond eight exabytes are cut.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

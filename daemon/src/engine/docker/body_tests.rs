@@ -99,6 +99,35 @@ fn rich() -> ContainerSpec {
     }
 }
 
+#[test]
+fn deploy_and_grants_reach_the_body() {
+    let deploy = model::Deploy {
+        restart_policy: Some(model::DeployRestart {
+            condition: Some("on-failure".to_owned()),
+            max_attempts: Some(2),
+            ..Default::default()
+        }),
+        resources: model::Resources {
+            limits: Some(model::Resource { memory: Some(1 << 30), ..Default::default() }),
+            reservations: None,
+        },
+        ..Default::default()
+    };
+    let grant =
+        model::Grant { source: "key".to_owned(), file: "/home/me/key.txt".into(), ..Default::default() };
+    let mut spec = rich();
+    spec.service.deploy = Some(deploy);
+    spec.service.secrets = vec![grant.clone()];
+    spec.service.configs = vec![model::Grant { target: Some("/etc/key".to_owned()), ..grant }];
+    spec.service.host.domainname = Some("example.com".to_owned());
+    let body = json_of(&spec, NEW);
+    let file = |target: &str| json!({ "Type": "bind", "Source": "/home/me/key.txt", "Target": target, "ReadOnly": true });
+    assert_eq!(body["HostConfig"]["Mounts"], json!([file("/run/secrets/key"), file("/etc/key")]));
+    assert_eq!(body["HostConfig"]["RestartPolicy"], json!({ "Name": "on-failure", "MaximumRetryCount": 2 }));
+    assert_eq!(body["HostConfig"]["Memory"], 1 << 30);
+    assert_eq!(body["Domainname"], "example.com");
+}
+
 fn json_of(spec: &ContainerSpec, can: Abilities) -> Value {
     serde_json::to_value(creation(spec, "sha256:1", can).unwrap().body).unwrap()
 }

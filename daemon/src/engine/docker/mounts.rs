@@ -33,8 +33,8 @@ impl Mounts {
             let (path, options) = text.split_once(':').unwrap_or((text, ""));
             mounts.tmpfs.insert(path.to_owned(), options.to_owned());
         }
-        for mount in &service.volumes {
-            mounts.add(mount, volumes)?;
+        for mount in service.mounts() {
+            mounts.add(&mount, volumes)?;
         }
         Ok(mounts)
     }
