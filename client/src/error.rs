@@ -142,6 +142,7 @@ fn exit_of(code: Code) -> Exit {
         | Code::UnknownProject
         | Code::UnknownService
         | Code::UnknownRun
+        | Code::OutputGone
         | Code::NoTests
         | Code::NoBuild => Exit::USAGE,
         Code::ShuttingDown => Exit::NO_DAEMON,

@@ -7,6 +7,7 @@ use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::fake::Fake;
 use devdd::system::{paths, socket};
 use std::fs::OpenOptions;
+use std::io::IsTerminal as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         Some(bound) => bound,
         None => socket::bind(&flags.socket.clone().unwrap_or_else(|| paths::socket(env)))?,
     };
+    let bound = bound.with_state(&state_dir)?;
     log(flags.background.then_some(state_dir.as_path()))?;
     if flags.background {
         // Fails only for a process that leads a session already, which is what is wanted.
@@ -107,7 +109,10 @@ fn log(state_dir: Option<&Path>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     match state_dir {
-        None => builder.with_writer(std::io::stderr).init(),
+        None => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colour).with_writer(std::io::stderr).init();
+        }
         Some(dir) => {
             let path = dir.join("devdd.log");
             let mut options = OpenOptions::new();

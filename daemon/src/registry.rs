@@ -1,11 +1,10 @@
 //! The projects by name, and what survives a restart of devd.
 
-use crate::blueprint::Blueprint;
 use crate::engine::{Engine, EngineChange};
 use crate::problem;
-use crate::project::run::{self, Surroundings};
+use crate::project::run::Surroundings;
 use crate::project::{Handle, Message, Request};
-use crate::watch::{Notice, WatchError};
+use crate::watch::Notice;
 use dashmap::DashMap;
 use devd_logic::{Event, Memory};
 use devd_proto::{
@@ -17,6 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
+
+mod files;
+
+pub use files::load;
 
 /// All projects of the daemon. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -66,69 +69,7 @@ impl<E: Engine> Registry<E> {
                 selected: registration.selected,
                 completed: registration.completed,
             };
-            if let Err(problem) = self.open(&name, registration.source, memory).await {
-                tracing::warn!(project = %name, problem = %problem.title, "a registered project does not load");
-            }
-        }
-    }
-
-    async fn open(
-        &self,
-        name: &ProjectName,
-        source: ProjectSource,
-        memory: Memory,
-    ) -> Result<Handle, Problem> {
-        let blueprint = match load(source.clone()).await {
-            Ok(blueprint) => blueprint,
-            // Its files may load again after the next save: it is kept, and shown as it is.
-            Err(problem) => return self.open_broken(name, source, memory, problem).await,
-        };
-        Ok(self.launch(blueprint, source, memory).await)
-    }
-
-    async fn open_broken(
-        &self,
-        name: &ProjectName,
-        source: ProjectSource,
-        memory: Memory,
-        problem: Problem,
-    ) -> Result<Handle, Problem> {
-        let mut blueprint = Blueprint::empty(name.clone(), PathBuf::from(&source.dir));
-        blueprint.inputs =
-            problem.diagnostics.iter().filter_map(|it| it.file.as_ref().map(PathBuf::from)).collect();
-        let handle = self.launch(blueprint, source, memory).await;
-        if let Some(first) = problem.diagnostics.first() {
-            handle.tell(Message::LoadFailed(first.clone()));
-        }
-        Ok(handle)
-    }
-
-    async fn launch(&self, blueprint: Blueprint, source: ProjectSource, memory: Memory) -> Handle {
-        let blueprint = Arc::new(blueprint);
-        let name = blueprint.name.clone();
-        let (registry, ended) = (self.clone(), name.clone());
-        let on_end = move || {
-            registry.inner.projects.remove(&ended);
-            registry.surroundings().watcher.remove(&ended);
-        };
-        let handle =
-            run::start(self.surroundings().clone(), Arc::clone(&blueprint), source.clone(), memory, on_end)
-                .await;
-        self.inner.projects.insert(name, Entry { handle: handle.clone(), source });
-        self.place_watches(&handle, &blueprint).await;
-        handle
-    }
-
-    async fn place_watches(&self, handle: &Handle, blueprint: &Blueprint) {
-        match self.surroundings().watcher.set(blueprint.watch_set()).await {
-            Ok(placed) => tracing::info!(
-                project = %handle.name,
-                folders = placed.folders,
-                files = placed.files,
-                "watching"
-            ),
-            Err(WatchError::Stopped) => tracing::error!(project = %handle.name, "the watcher has stopped"),
-            Err(error) => tracing::error!(project = %handle.name, %error, "cannot watch"),
+            self.open(&name, registration.source, memory).await;
         }
     }
 
@@ -149,7 +90,7 @@ impl<E: Engine> Registry<E> {
             let env = std::mem::take(&mut source.env);
             source = ProjectSource { env, ..entry.source };
         }
-        let blueprint = load(source.clone()).await?;
+        let blueprint = Arc::new(load(source.clone()).await?);
         for service in &services {
             if blueprint.service(service).is_none() {
                 let names: Vec<&str> = blueprint.project.services.keys().map(String::as_str).collect();
@@ -175,9 +116,8 @@ impl<E: Engine> Registry<E> {
                 self.inner
                     .projects
                     .insert(name.clone(), Entry { handle: entry.handle.clone(), source: source.clone() });
-                self.place_watches(&entry.handle, &blueprint).await;
-                entry.handle.tell(Message::Source(source));
-                entry.handle.tell(Message::Loaded(Arc::new(blueprint)));
+                entry.handle.tell(Message::Source(source.clone()));
+                self.follow(&entry.handle, blueprint, source).await;
                 entry.handle
             }
             None => {
@@ -332,33 +272,6 @@ impl<E: Engine> Registry<E> {
         }
     }
 
-    async fn reload(&self, project: &ProjectName) {
-        let _one_at_a_time = self.inner.registering.lock().await;
-        let Some(entry) = self.inner.projects.get(project).map(|entry| entry.clone()) else { return };
-        match load(entry.source).await {
-            Ok(blueprint) if blueprint.name != *project => {
-                let title = format!("the project is named {} now", blueprint.name);
-                let help = format!("`devd -p {project} down`, then `devd up`");
-                let diagnostic = devd_proto::Diagnostic {
-                    code: "renamed".to_owned(),
-                    rendered: format!("error: {title}\nhelp: {help}"),
-                    message: title,
-                    help: Some(help),
-                    ..devd_proto::Diagnostic::default()
-                };
-                entry.handle.tell(Message::LoadFailed(diagnostic));
-            }
-            Ok(blueprint) => {
-                self.place_watches(&entry.handle, &blueprint).await;
-                entry.handle.tell(Message::Loaded(Arc::new(blueprint)));
-            }
-            Err(problem) => {
-                let first = problem.diagnostics.into_iter().next().unwrap_or_default();
-                entry.handle.tell(Message::LoadFailed(first));
-            }
-        }
-    }
-
     async fn pass_on_changes(self) {
         let mut changes = self.surroundings().engine.changes();
         while let Some(change) = changes.next().await {
@@ -382,13 +295,4 @@ impl<E: Engine> Registry<E> {
 fn unknown(name: &ProjectName) -> Problem {
     let problem = Problem::new(Code::UnknownProject, format!("no project named {name} is registered"));
     problem.help("`devd up` in its folder registers it; `devd status` lists those that are")
-}
-
-/// Reads a project's files without holding up the loop that everything runs on.
-pub async fn load(source: ProjectSource) -> Result<Blueprint, Problem> {
-    let loaded = tokio::task::spawn_blocking(move || Blueprint::load(&source)).await;
-    match loaded {
-        Ok(loaded) => loaded.map_err(|error| problem::load_error(&error)),
-        Err(error) => Err(Problem::new(Code::Internal, format!("reading the compose files failed: {error}"))),
-    }
 }

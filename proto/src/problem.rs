@@ -24,6 +24,8 @@ pub enum Code {
     UnknownService,
     /// No run has this id.
     UnknownRun,
+    /// The run is known, and its output is not kept any more.
+    OutputGone,
     /// No such route.
     NotFound,
     /// The service has no tests.
@@ -54,6 +56,7 @@ impl Code {
             Self::Forbidden => 403,
             Self::UnknownProject | Self::UnknownService | Self::UnknownRun | Self::NotFound => 404,
             Self::NameTaken | Self::NotRunning => 409,
+            Self::OutputGone => 410,
             Self::InvalidProject
             | Self::NoComposeFile
             | Self::NoTests

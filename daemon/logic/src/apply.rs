@@ -226,7 +226,8 @@ impl State {
         match op {
             Op::Build(name) => self.services.entry(name.clone()).or_default().building(now),
             Op::Start(name, _) => self.services.entry(name.clone()).or_default().starting(now, self.epoch),
-            Op::Restart(name, _) | Op::Act(name, _) => {
+            Op::Act(name, _) => self.services.entry(name.clone()).or_default().starting(now, self.epoch),
+            Op::Restart(name, _) => {
                 let state = self.services.entry(name.clone()).or_default();
                 state.starting(now, self.epoch);
                 state.restarts += 1;

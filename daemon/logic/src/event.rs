@@ -103,6 +103,8 @@ pub struct Change {
     pub files: usize,
     /// What the service is to do.
     pub reaction: Reaction,
+    /// The reaction in the words of the files: `restart`, `sync+exec`.
+    pub action: &'static str,
     /// The service's tests depend on them.
     pub tests: bool,
     /// An editor said so: the save is complete, there is nothing to wait for.
@@ -121,18 +123,6 @@ pub enum Reaction {
     Restart,
     /// Build the image, then make the container anew.
     Rebuild,
-}
-
-impl Reaction {
-    /// The word users see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Act => "act",
-            Self::Restart => "restart",
-            Self::Rebuild => "rebuild",
-        }
-    }
 }
 
 /// Why an operation failed.

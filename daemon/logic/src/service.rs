@@ -33,8 +33,8 @@ pub(crate) struct ServiceState {
     pub(crate) again: Option<Moment>,
     /// Restarts by devd.
     pub(crate) restarts: u32,
-    /// The last change it reacted to, or has yet to.
-    pub(crate) last_change: Option<(String, Moment, Reaction)>,
+    /// The last change, and what it asks for.
+    pub(crate) last_change: Option<(String, Moment, &'static str)>,
     pub(crate) rounds: Rounds,
 }
 
@@ -86,7 +86,7 @@ impl Rounds {
 impl ServiceState {
     /// Files changed.
     pub(crate) fn changed(&mut self, now: Moment, change: &Change) {
-        self.last_change = Some((change.path.clone(), now, change.reaction));
+        self.last_change = Some((change.path.clone(), now, change.action));
         if change.reaction == Reaction::None {
             return;
         }

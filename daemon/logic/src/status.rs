@@ -67,10 +67,7 @@ impl State {
                 health: self.health_word(seen, name),
                 reason,
                 restarts: self.services[name].restarts,
-                last_change: self.services[name]
-                    .last_change
-                    .as_ref()
-                    .map(|(path, at, reaction)| (path.clone(), *at, reaction.word())),
+                last_change: self.services[name].last_change.clone(),
                 tests: self.tests_view(name, plan.suite_holds.get(name)),
             };
             services.insert(name.clone(), view);

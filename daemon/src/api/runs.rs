@@ -127,7 +127,9 @@ async fn begun(mut events: Subscription, id: &RunId) {
 
 fn failure(error: &HistoryError, id: &RunId) -> Problem {
     match error {
-        HistoryError::UnknownRun(_) => unknown(id),
+        HistoryError::UnknownRun(_) | HistoryError::InvalidRunId(_) => unknown(id),
+        HistoryError::LogGone(_) => Problem::new(Code::OutputGone, error.to_string())
+            .help("the newest runs of each service keep theirs; `devd test` runs the tests again"),
         other => internal(other),
     }
 }

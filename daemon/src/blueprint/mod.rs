@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use stack::Stack;
 
 /// Everything a project's files say, and their tests' files with them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
     /// The project's name.
     pub name: ProjectName,

@@ -340,14 +340,17 @@ impl<E: Engine> Loop<E> {
             *strongest = action.max(*strongest);
             let fact = by_service.entry(change.service.clone()).or_insert_with(|| devd_logic::Change {
                 service: change.service.clone(),
-                path,
+                path: path.clone(),
                 files: 0,
                 reaction: Reaction::None,
+                action: Action::None.as_str(),
                 tests: false,
                 pushed: true,
             });
             fact.files += 1;
-            fact.reaction = fact.reaction.max(reaction(action));
+            if reaction(action) > fact.reaction {
+                (fact.path, fact.reaction, fact.action) = (path, reaction(action), action.as_str());
+            }
             fact.tests |= change.tests.runs();
             fact.pushed &= change.pushed;
         }

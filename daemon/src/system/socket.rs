@@ -12,20 +12,31 @@ use std::path::{Path, PathBuf};
 pub struct Bound {
     /// Listens, non-blocking.
     pub listener: UnixListener,
+    /// Let go before the socket's own lock: whoever gets that one next finds this one free.
+    state: Option<File>,
     /// Held for the life of the daemon.
     lock: Option<(File, PathBuf)>,
+}
+
+impl Bound {
+    /// Holds the state folder as well. Another socket does not make another state: two daemons on one would end each
+    /// other's test runs.
+    pub fn with_state(mut self, dir: &Path) -> Result<Self, SocketError> {
+        self.state = Some(lock(&dir.join("lock"), dir)?);
+        Ok(self)
+    }
 }
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Another daemon has it.
-    #[error("another devdd (pid {pid}) has {}", socket.display())]
+    #[error("another devdd (pid {pid}) has {}", what.display())]
     Taken {
         /// Its process id, or `unknown`.
         pid: String,
-        /// The socket.
-        socket: PathBuf,
+        /// The socket or the state folder.
+        what: PathBuf,
     },
     /// The path does not fit into a socket address.
     #[error("the socket's path is too long ({length} bytes, {MAX} is the limit): {}", socket.display())]
@@ -62,19 +73,10 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
         private_folder(dir).map_err(io(dir))?;
     }
     let lock_path = socket.with_extension("lock");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut lock = options.open(&lock_path).map_err(io(&lock_path))?;
-    if lock.try_lock().is_err() {
-        let mut pid = String::new();
-        // Whoever holds the lock has written its pid; if not, it is just starting.
-        let _ = lock.read_to_string(&mut pid);
-        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-        return Err(SocketError::Taken { pid, socket: socket.to_owned() });
-    }
+    let lock = lock(&lock_path, socket)?;
     match UnixStream::connect(socket) {
         // The service manager listens there, or a daemon whose lock file was removed.
-        Ok(_) => return Err(SocketError::Taken { pid: "unknown".to_owned(), socket: socket.to_owned() }),
+        Ok(_) => return Err(SocketError::Taken { pid: "unknown".to_owned(), what: socket.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(socket).map_err(io(socket))?;
         }
@@ -84,17 +86,35 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
     let listener = UnixListener::bind(socket).map_err(io(socket))?;
     std::fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(io(socket))?;
     listener.set_nonblocking(true).map_err(io(socket))?;
+    Ok(Bound { listener, state: None, lock: Some((lock, socket.to_owned())) })
+}
+
+/// Takes a lock that is held for as long as the file is open, and writes this process's id into it.
+///
+/// `what` is what it guards, for the error.
+fn lock(path: &Path, what: &Path) -> Result<File, SocketError> {
+    let io = |error| SocketError::Io { path: path.to_owned(), error };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut lock = options.open(path).map_err(io)?;
+    if lock.try_lock().is_err() {
+        let mut pid = String::new();
+        // Whoever holds the lock has written its pid; if not, it is just starting.
+        let _ = lock.read_to_string(&mut pid);
+        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+        return Err(SocketError::Taken { pid, what: what.to_owned() });
+    }
     let wrote =
         lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
-    wrote.map_err(io(&lock_path))?;
-    Ok(Bound { listener, lock: Some((lock, socket.to_owned())) })
+    wrote.map_err(io)?;
+    Ok(lock)
 }
 
 /// Takes the socket that the service manager listens on, if it handed one over.
 pub fn handed_over() -> io::Result<Option<Bound>> {
     let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0)? else { return Ok(None) };
     listener.set_nonblocking(true)?;
-    Ok(Some(Bound { listener, lock: None }))
+    Ok(Some(Bound { listener, state: None, lock: None }))
 }
 
 impl Drop for Bound {
@@ -120,6 +140,18 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         bind(&path).unwrap();
+    }
+
+    #[test]
+    fn a_second_daemon_on_the_same_state_is_refused_and_leaves_no_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("a/devd.sock"), dir.path().join("b/devd.sock"));
+        let first = bind(&one).unwrap().with_state(dir.path()).unwrap();
+        let error = bind(&other).unwrap().with_state(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+        assert!(!other.exists());
+        drop(first);
+        bind(&other).unwrap().with_state(dir.path()).unwrap();
     }
 
     #[test]

@@ -8,7 +8,6 @@ mod barrier;
 mod builtin;
 mod content;
 mod cookie;
-mod dockerignore;
 mod ignore;
 mod index;
 mod keeper;

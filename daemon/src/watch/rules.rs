@@ -1,11 +1,11 @@
 //! Whom a change of a path concerns, and what it does.
 
 use super::{
-    dockerignore::Patterns,
     ignore::GitReader,
     project::{Action, DevelopRule, Root, RootKind, ServiceWatch, TestsEffect, WatchSet},
     sight::{Folder, Reason, Sight},
 };
+use crate::dockerignore::Patterns;
 use std::{
     collections::{BTreeSet, HashSet},
     ffi::OsStr,

@@ -6,10 +6,10 @@
 
 use super::{
     builtin,
-    dockerignore::Seen,
     ignore::{self, GitHit, GitLevel, Marks},
     rules::{Role, Rules, Service},
 };
+use crate::dockerignore::Seen;
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},

@@ -7,3 +7,4 @@ mod branch_switch;
 mod example;
 mod support;
 mod survival;
+mod sync;

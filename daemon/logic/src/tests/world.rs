@@ -429,7 +429,7 @@ impl World {
         if reaction != Reaction::None {
             self.code.insert(service.clone(), content);
         }
-        let change = Change { service, path: path.to_owned(), files, reaction, tests: true, pushed };
+        let change = Change { service, path: path.to_owned(), files, reaction, action: "as asked", tests: true, pushed };
         self.tell(Event::Changed(change));
     }
 

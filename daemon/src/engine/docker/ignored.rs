@@ -1,14 +1,6 @@
 //! What `.dockerignore` leaves out of a build.
 
-#[expect(
-    dead_code,
-    clippy::duplicate_mod,
-    reason = "one place knows Docker's rules, and edges do not import each other"
-)]
-#[path = "../../watch/dockerignore.rs"]
-mod dockerignore;
-
-use dockerignore::{Patterns, Seen};
+use crate::dockerignore::{Patterns, Seen};
 use std::{path::Path, rc::Rc};
 
 /// The patterns, and what they said on the way down to a folder.

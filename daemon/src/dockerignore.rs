@@ -10,17 +10,17 @@ use std::{io, path::Path};
 
 /// A list of patterns.
 #[derive(Debug, Default)]
-pub(super) struct Patterns {
+pub(crate) struct Patterns {
     list: Vec<Pattern>,
 }
 
 /// One pattern.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// As it is written, without the blanks around it.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The line it stands on, from 1; 0 when it comes from a list.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     negated: bool,
     cleaned: String,
     matcher: Matcher,
@@ -38,47 +38,47 @@ enum Matcher {
 
 /// Which patterns matched a folder or one above it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Vec<bool>);
+pub(crate) struct Seen(Vec<bool>);
 
 impl Patterns {
     /// Reads an ignore file.
-    pub(super) fn read(file: &Path) -> io::Result<Self> {
+    pub(crate) fn read(file: &Path) -> io::Result<Self> {
         Ok(Self::parse(&String::from_utf8_lossy(&std::fs::read(file)?)))
     }
 
     /// Reads the text of an ignore file: `#` starts a comment, only in the first column.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.lines().zip(1..).filter(|(line, _)| !line.starts_with('#'));
         Self { list: lines.filter_map(|(line, number)| Pattern::new(line, number)).collect() }
     }
 
     /// Takes patterns from a list in a compose file.
-    pub(super) fn list(patterns: &[String]) -> Self {
+    pub(crate) fn list(patterns: &[String]) -> Self {
         Self { list: patterns.iter().filter_map(|text| Pattern::new(text, 0)).collect() }
     }
 
     /// The same without patterns that exclude everything. `*` followed by `!src` describes what goes into an image;
     /// taken literally for mounted folders it would switch watching off.
-    pub(super) fn without_everything(mut self) -> Self {
+    pub(crate) fn without_everything(mut self) -> Self {
         self.list
             .retain(|pattern| pattern.negated || !matches!(pattern.cleaned.as_str(), "*" | "**" | "**/*"));
         self
     }
 
     /// Whether there is no pattern at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// A pattern by its index.
-    pub(super) fn get(&self, index: usize) -> Option<&Pattern> {
+    pub(crate) fn get(&self, index: usize) -> Option<&Pattern> {
         self.list.get(index)
     }
 
     /// The pattern that excludes a path, if one does, and what to hand down to the paths below it. The path is
     /// relative to the root of the patterns; `above` is what was seen for its folder.
-    pub(super) fn step(&self, path: &str, above: &Seen) -> (Option<usize>, Seen) {
+    pub(crate) fn step(&self, path: &str, above: &Seen) -> (Option<usize>, Seen) {
         let mut excluded = None;
         let mut seen = vec![false; self.list.len()];
         for (index, pattern) in self.list.iter().enumerate() {
@@ -103,7 +103,7 @@ impl Patterns {
 
     /// The pattern that excludes a path, found by looking at every folder on the way to it.
     #[cfg(test)]
-    pub(super) fn excludes(&self, path: &str) -> Option<&Pattern> {
+    pub(crate) fn excludes(&self, path: &str) -> Option<&Pattern> {
         let mut seen = Seen::default();
         let mut excluded = None;
         for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
@@ -114,7 +114,7 @@ impl Patterns {
 
     /// Whether a `!` pattern could bring back something below an excluded folder. When none can, the folder need not
     /// be looked into.
-    pub(super) fn may_bring_back_below(&self, folder: &str) -> bool {
+    pub(crate) fn may_bring_back_below(&self, folder: &str) -> bool {
         self.list.iter().filter(|pattern| pattern.negated).any(|pattern| {
             let literal = pattern.literal_start();
             literal.is_empty()
