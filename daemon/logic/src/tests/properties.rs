@@ -50,8 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn play(steps: Vec<Step>, down: bool) {
-    let mut world = World::new();
+fn play(runs: usize, steps: Vec<Step>, down: bool) {
+    let mut world = World::with_limits(Limits { runs });
     for step in steps {
         world.log.push(format!("      -- {step:?}"));
         match step {
@@ -106,12 +106,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_world_converges_to_what_the_files_say(steps in prop::collection::vec(step(), 0..40)) {
-        play(steps, false);
+    fn the_world_converges_to_what_the_files_say(
+        runs in 1..3usize,
+        steps in prop::collection::vec(step(), 0..40),
+    ) {
+        play(runs, steps, false);
     }
 
     #[test]
-    fn down_leaves_nothing(steps in prop::collection::vec(step(), 0..20)) {
-        play(steps, true);
+    fn down_leaves_nothing(runs in 1..3usize, steps in prop::collection::vec(step(), 0..20)) {
+        play(runs, steps, true);
     }
 }

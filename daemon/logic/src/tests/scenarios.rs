@@ -347,6 +347,77 @@ fn a_requested_run_is_joined_and_not_superseded() {
 }
 
 #[test]
+fn a_request_does_not_join_a_run_that_is_being_called_off() {
+    check(
+        |world| {
+            let run = world.state.reserve_run();
+            world.tell(Event::TestRequested { service: name("api"), run: run.clone(), args: vec![] });
+            world.wait(ms(50));
+            world.tell(Event::CancelRequested { run });
+            assert_eq!(world.state.joinable_run(&name("api"), &[]), None);
+            let next = world.state.reserve_run();
+            world.tell(Event::TestRequested { service: name("api"), run: next, args: vec![] });
+            world.settle();
+        },
+        expect![[r#"
+            0ms run api as shop-3  # requested
+            50ms cancel shop-3
+            70ms shop-3 cancelled
+            70ms run api as shop-4  # requested
+            75ms remove environment shop-3  # its run has ended
+            470ms shop-4 passed
+            475ms remove environment shop-4  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_verdict_is_not_current_from_the_save_until_its_run_has_ended() {
+    check(
+        |world| {
+            let current = |world: &World| world.state.status(world.now).services[&name("api")].tests.current;
+            assert!(current(world));
+            world.save("api", "api/main.py", 1, Reaction::None, false);
+            assert!(!current(world), "right after the save");
+            world.wait(ms(100));
+            assert!(!current(world), "while the run is under way");
+            world.settle();
+            assert!(current(world), "after it");
+        },
+        expect![[r#"
+            10ms run api as shop-3  # api/main.py changed
+            410ms shop-3 passed
+            415ms remove environment shop-3  # its run has ended
+        "#]],
+    );
+}
+
+#[test]
+fn a_probe_of_an_earlier_start_says_nothing_of_this_one() {
+    check(
+        |world| {
+            let earlier = world.started("db");
+            world.probes_say = false;
+            world.tell(Event::StopRequested(name("api")));
+            world.kill("db", 1);
+            world.wait(ms(500));
+            world.tell(Event::StartRequested(name("api")));
+            world.wait(ms(500));
+            // The answer about the start before comes late.
+            world.tell(Event::Probed { service: name("db"), started: earlier, healthy: true });
+            world.wait(ms(500));
+            assert_eq!(holds(world), "api: waiting for db (healthy), which has failed\n");
+        },
+        expect![[r#"
+            0ms stop api  # it is meant to be stopped
+            0ms remember stopped: ["api"]
+            105ms start db  # it died
+            500ms remember stopped: []
+        "#]],
+    );
+}
+
+#[test]
 fn a_service_that_writes_into_its_own_folder_is_held_and_named() {
     check(
         |world| {

@@ -43,6 +43,7 @@ enum Due {
 }
 
 pub(super) struct World {
+    limits: Limits,
     pub(super) state: State,
     pub(super) now: Moment,
     pub(super) log: Vec<String>,
@@ -62,6 +63,8 @@ pub(super) struct World {
     /// The content that was last tested to the end.
     tested: BTreeMap<ServiceName, u32>,
     health_checks: BTreeSet<ServiceName>,
+    /// What devd's own probes say.
+    pub(super) probes_say: bool,
     dies: BTreeMap<ServiceName, i64>,
     pub(super) luck: VecDeque<Luck>,
     /// How long things take, in turn; then `LATENCY`.
@@ -113,8 +116,13 @@ pub(super) fn shop() -> Desired {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(super) fn with_limits(limits: Limits) -> Self {
         let mut world = Self {
-            state: State::new("shop".into(), Limits::default(), Memory::default(), 1),
+            limits,
+            state: State::new("shop".into(), limits, Memory::default(), 1),
             now: ms(0),
             log: Vec::new(),
             queue: BTreeMap::new(),
@@ -129,6 +137,7 @@ impl World {
             built: BTreeMap::new(),
             tested: BTreeMap::new(),
             health_checks: BTreeSet::from([name("db")]),
+            probes_say: true,
             dies: BTreeMap::new(),
             luck: VecDeque::new(),
             delays: VecDeque::new(),
@@ -164,6 +173,28 @@ impl World {
         }
         let again = self.state.step(self.now, Event::Tick);
         assert!(again.is_empty(), "planning twice planned something new: {again:?}\n{}", self.log.join("\n"));
+        self.check_always();
+    }
+
+    /// What must be so at every moment.
+    fn check_always(&self) {
+        assert!(
+            self.runs.len() <= self.limits.runs,
+            "too many runs: {:?}\n{}",
+            self.runs.keys(),
+            self.log.join("\n")
+        );
+        for (suite, view) in self.state.status(self.now).services {
+            if view.tests.current {
+                let tested = self.tested.get(&suite).copied();
+                assert_eq!(
+                    tested,
+                    Some(self.content(&suite)),
+                    "an old verdict of {suite} is shown as today's\n{}",
+                    self.log.join("\n")
+                );
+            }
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -204,7 +235,7 @@ impl World {
             }
             Effect::Probe { service, started } => {
                 let delay = self.delay(LATENCY);
-                self.later(delay, Due::Probed(service, started, true));
+                self.later(delay, Due::Probed(service, started, self.probes_say));
             }
             Effect::StartRun { run, service, cause, args: _, event: _ } => {
                 let cause = match cause {
@@ -429,7 +460,15 @@ impl World {
         if reaction != Reaction::None {
             self.code.insert(service.clone(), content);
         }
-        let change = Change { service, path: path.to_owned(), files, reaction, action: "as asked", tests: true, pushed };
+        let change = Change {
+            service,
+            path: path.to_owned(),
+            files,
+            reaction,
+            action: "as asked",
+            tests: true,
+            pushed,
+        };
         self.tell(Event::Changed(change));
     }
 
@@ -449,6 +488,12 @@ impl World {
             Some(code) => self.dies.insert(name(service), code),
             None => self.dies.remove(&name(service)),
         };
+    }
+
+    /// Which start of the service's container this is.
+    pub(super) fn started(&self, service: &str) -> String {
+        let it = self.boxes.iter().find(|it| it.service == name(service));
+        it.map(|it| format!("{}.{}", it.id, it.start)).unwrap_or_default()
     }
 
     pub(super) fn remove_container(&mut self, service: &str) {
