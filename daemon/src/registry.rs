@@ -4,7 +4,7 @@ use crate::engine::{Engine, EngineChange};
 use crate::problem;
 use crate::project::run::Surroundings;
 use crate::project::{Handle, Message, Request};
-use crate::watch::Notice;
+use crate::watch::{Action, Notice};
 use dashmap::DashMap;
 use devd_logic::{Event, Memory};
 use devd_proto::{
@@ -15,7 +15,8 @@ use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 mod files;
 
@@ -33,6 +34,8 @@ struct Inner<E> {
     projects: DashMap<ProjectName, Entry>,
     /// Registering reads files and places watches; two at once for the same project would each think it is the first.
     registering: Mutex<()>,
+    /// Answered when every notice that the watcher has sent so far was passed on.
+    barriers: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,9 +47,10 @@ struct Entry {
 impl<E: Engine> Registry<E> {
     /// A registry without projects that listens to the engine and to the watcher's `notices`.
     pub fn new(surroundings: Surroundings<E>, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
-        let inner = Inner { surroundings, projects: DashMap::new(), registering: Mutex::new(()) };
+        let (barriers, passing) = mpsc::unbounded_channel();
+        let inner = Inner { surroundings, projects: DashMap::new(), registering: Mutex::new(()), barriers };
         let this = Self { inner: Arc::new(inner) };
-        tokio::spawn(this.clone().pass_on_notices(notices));
+        tokio::spawn(this.clone().pass_on_notices(notices, passing));
         tokio::spawn(this.clone().pass_on_changes());
         this
     }
@@ -75,12 +79,8 @@ impl<E: Engine> Registry<E> {
 
     /// Registers a project, or brings a registered one up to date.
     pub async fn register(&self, request: RegisterRequest) -> Result<Registered, Problem> {
-        let engine = self.surroundings().engine.status();
-        if engine.state == EngineState::Disconnected && request.start {
-            let reason = engine.error.unwrap_or_else(|| "it does not answer".to_owned());
-            let problem = Problem::new(Code::EngineUnreachable, format!("no container engine: {reason}"));
-            return Err(problem
-                .help("start Docker, or say where it is by DOCKER_HOST; `devd doctor` says what was tried"));
+        if request.start {
+            self.engine_answers()?;
         }
         let _one_at_a_time = self.inner.registering.lock().await;
         let (start, build, services) = (request.start, request.build, request.services.clone());
@@ -101,15 +101,19 @@ impl<E: Engine> Registry<E> {
             }
         }
         source.env.clone_from(&blueprint.env_used);
+        if source.files.is_empty() && !source.env.contains_key("COMPOSE_FILE") {
+            // Found by searching upward, perhaps from a folder that may be gone one day.
+            source.dir = blueprint.project.dir.display().to_string();
+        }
         let warnings = blueprint.warnings.iter().map(problem::diagnostic).collect();
         let name = blueprint.name.clone();
         let existing = self.inner.projects.get(&name).map(|entry| entry.clone());
         let handle = match existing.filter(|entry| entry.handle.is_alive()) {
             Some(entry) => {
-                let other = entry.handle.blueprint().project.dir.clone();
-                if other != blueprint.project.dir {
-                    let title =
-                        format!("a project named {name} is registered already, from {}", other.display());
+                let other = entry.handle.blueprint();
+                if other.loaded && other.project.dir != blueprint.project.dir {
+                    let dir = other.project.dir.display();
+                    let title = format!("a project named {name} is registered already, from {dir}");
                     let help = "take that one down, or give this one another name with --project-name";
                     return Err(Problem::new(Code::NameTaken, title).help(help));
                 }
@@ -133,15 +137,22 @@ impl<E: Engine> Registry<E> {
         Ok(Registered { project: name, revision, warnings })
     }
 
+    fn engine_answers(&self) -> Result<(), Problem> {
+        let engine = self.surroundings().engine.status();
+        if engine.state != EngineState::Disconnected {
+            return Ok(());
+        }
+        let reason = engine.error.unwrap_or_else(|| "it does not answer".to_owned());
+        let problem = Problem::new(Code::EngineUnreachable, format!("no container engine: {reason}"));
+        Err(problem
+            .help("start Docker, or say where it is by DOCKER_HOST; `devd doctor` says what was tried"))
+    }
+
     /// Takes a project down and forgets it.
     pub async fn remove(&self, name: &ProjectName, volumes: bool) -> Result<Removed, Problem> {
         let handle = self.get(name)?;
-        let answer =
-            handle.ask(|reply| Request::Down { volumes, reply }).await.ok_or_else(|| unknown(name))?;
-        if let Err(error) = self.surroundings().history.remove_project(name).await {
-            tracing::error!(project = %name, %error, "the project could not be forgotten");
-        }
-        answer
+        self.engine_answers()?;
+        handle.ask(|reply| Request::Down { volumes, reply }).await.unwrap_or_else(|| Err(unknown(name)))
     }
 
     /// A registered project.
@@ -196,6 +207,11 @@ impl<E: Engine> Registry<E> {
     pub async fn up_to_date(&self) {
         // A watcher that has stopped knows of no change.
         let _ = self.surroundings().watcher.sync().await;
+        // Its notices are on their way: this follows them.
+        let (reply, passed) = oneshot::channel();
+        if self.inner.barriers.send(reply).is_ok() {
+            let _ = passed.await;
+        }
         let flushes = self
             .all()
             .into_iter()
@@ -227,6 +243,7 @@ impl<E: Engine> Registry<E> {
         let mut scheduled = Vec::new();
         for (project, changes) in by_project {
             let mut services: BTreeMap<_, Scheduled> = BTreeMap::new();
+            let mut strongest: BTreeMap<_, Action> = BTreeMap::new();
             for change in &changes {
                 let entry = services.entry(change.service.clone()).or_insert_with(|| Scheduled {
                     project: project.clone(),
@@ -234,9 +251,10 @@ impl<E: Engine> Registry<E> {
                     action: "none".to_owned(),
                     tests: false,
                 });
-                if let Some(action) = change.action {
-                    entry.action = action.as_str().to_owned();
-                }
+                let action = change.action.unwrap_or(Action::None);
+                let strongest = strongest.entry(change.service.clone()).or_insert(action);
+                *strongest = action.max(*strongest);
+                entry.action = strongest.as_str().to_owned();
                 entry.tests |= change.tests.runs();
             }
             scheduled.extend(services.into_values());
@@ -247,23 +265,58 @@ impl<E: Engine> Registry<E> {
         Ok(Saved { scheduled })
     }
 
-    async fn pass_on_notices(self, mut notices: mpsc::UnboundedReceiver<Notice>) {
-        while let Some(notice) = notices.recv().await {
-            match notice {
-                Notice::Changed { project, changes } => self.tell(&project, Message::Changed(changes)),
-                Notice::Ready { project } => self.tell(&project, Message::FilesKnown),
-                Notice::Reload { project, paths } => {
-                    tracing::info!(%project, ?paths, "reading the project's files again");
-                    self.reload(&project).await;
-                }
-                Notice::Rescanned { project } => {
-                    tracing::info!(%project, "events were lost; looked at everything")
-                }
-                Notice::Degraded { project, root, reason, help } => {
-                    tracing::warn!(%project, root = %root.display(), %reason, %help, "polling");
+    async fn pass_on_notices(
+        self,
+        mut notices: mpsc::UnboundedReceiver<Notice>,
+        mut barriers: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    ) {
+        let mut reloads: Vec<CancellationToken> = Vec::new();
+        loop {
+            tokio::select! {
+                // Notices first: a barrier comes after those that were there before it.
+                biased;
+                notice = notices.recv() => match notice {
+                    Some(notice) => reloads.extend(self.pass_on(notice)),
+                    None => return,
+                },
+                Some(reply) = barriers.recv() => {
+                    reloads.retain(|done| !done.is_cancelled());
+                    let reloads = reloads.clone();
+                    tokio::spawn(async move {
+                        for done in reloads {
+                            done.cancelled().await;
+                        }
+                        let _ = reply.send(());
+                    });
                 }
             }
         }
+    }
+
+    /// Passes a notice on. What takes time is done apart, so that one project's files do not hold up another's saves;
+    /// it says when it is done.
+    fn pass_on(&self, notice: Notice) -> Option<CancellationToken> {
+        match notice {
+            Notice::Changed { project, changes } => self.tell(&project, Message::Changed(changes)),
+            Notice::Ready { project } => self.tell(&project, Message::FilesKnown),
+            Notice::Reload { project, paths } => {
+                tracing::info!(%project, ?paths, "reading the project's files again");
+                let (this, done) = (self.clone(), CancellationToken::new());
+                let guard = done.clone().drop_guard();
+                tokio::spawn(async move {
+                    this.reload(&project).await;
+                    drop(guard);
+                });
+                return Some(done);
+            }
+            Notice::Rescanned { project } => {
+                tracing::info!(%project, "events were lost; looked at everything");
+            }
+            Notice::Degraded { project, root, reason, help } => {
+                tracing::warn!(%project, root = %root.display(), %reason, %help, "polling");
+            }
+        }
+        None
     }
 
     fn tell(&self, project: &ProjectName, message: Message) {

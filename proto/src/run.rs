@@ -53,7 +53,7 @@ pub struct Runs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Run {
-    /// Its id; later runs sort after earlier ones.
+    /// Its id. Nothing follows from its text.
     pub id: RunId,
     /// The project.
     pub project: ProjectName,
@@ -65,10 +65,13 @@ pub struct Run {
     pub cause: String,
     /// The changed files that caused it, relative to the project's folder; at most 20.
     pub paths: Vec<String>,
-    /// A digest of the watched files it started from.
+    /// A digest of what it tests: the watched files, and how the tests are defined.
     pub content: String,
     /// Its command line.
     pub command: Vec<String>,
+    /// Arguments were given that pick some of the tests: it says nothing of the whole.
+    #[serde(default)]
+    pub partial: bool,
     /// The exit code of the tests.
     pub exit_code: Option<i64>,
     /// Why it could not be run or was ended, in one line.

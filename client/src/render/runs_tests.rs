@@ -11,6 +11,7 @@ fn run(state: TestsState) -> Run {
         paths: vec!["service1/main.py".to_owned(), "service1/b.py".to_owned()],
         content: String::new(),
         command: vec!["pytest".to_owned(), "-q".to_owned()],
+        partial: false,
         exit_code: Some(1),
         reason: None,
         started_at: "2026-05-01T11:59:57.000Z".to_owned(),

@@ -8,7 +8,7 @@ use devd_proto::{RunId, ServiceName};
 impl State {
     pub(crate) fn apply(&mut self, now: Moment, event: Event) {
         match event {
-            Event::Loaded(desired) => self.loaded(*desired),
+            Event::Loaded(desired) => self.loaded(now, *desired),
             Event::Invalid => self.invalid = true,
             Event::Changed(change) => self.changed(now, &change),
             Event::SaveComplete(name) => {
@@ -27,7 +27,7 @@ impl State {
                 self.view.spoil();
             }
             Event::Observed(observed) => self.observed(now, *observed),
-            Event::LookFailed => self.view.failed(),
+            Event::LookFailed => self.view.failed(now),
             Event::OpFinished { id, result } => self.finished(now, id, result),
             Event::Probed { service, started, healthy } => {
                 let state = self.services.entry(service).or_default();
@@ -42,7 +42,15 @@ impl State {
                     suite.compared(verdict);
                 }
             }
-            Event::RunEnded { run, outcome } => self.run_ended(&run, &outcome),
+            Event::RunEnded { run, outcome } => self.run_ended(now, &run, &outcome),
+            Event::EnvironmentHeld(id) => {
+                self.held.insert(id);
+            }
+            Event::EnvironmentLeft(id) => {
+                self.held.remove(&id);
+                self.leftovers.insert(id);
+                self.view.spoil();
+            }
             Event::TestRequested { service, run, args } => {
                 if let Some(suite) = self.suites.get_mut(&service) {
                     suite.request(now, run, args);
@@ -70,17 +78,27 @@ impl State {
         }
     }
 
-    fn loaded(&mut self, desired: Desired) {
+    fn loaded(&mut self, now: Moment, desired: Desired) {
+        self.loaded = true;
         self.invalid = false;
         for (name, service) in &desired.services {
             let state = self.services.entry(name.clone()).or_default();
-            if self.desired.services.get(name) != Some(service) {
+            let before = self.desired.services.get(name);
+            if before != Some(service) {
                 state.forgive();
                 self.failures.remove(&Subject::Service(name.clone()));
             }
+            if before.is_some_and(|before| before.build.is_some() && before.build != service.build)
+                && service.build.is_some()
+            {
+                state.build_changed(now);
+            }
         }
-        for name in desired.suites.keys() {
-            self.suites.entry(name.clone()).or_default();
+        for (name, suite) in &desired.suites {
+            let state = self.suites.entry(name.clone()).or_default();
+            if self.desired.suites.get(name).is_some_and(|before| before.definition != suite.definition) {
+                state.redefined();
+            }
         }
         self.failures.retain(|subject, _| match subject {
             Subject::Service(name) => desired.services.contains_key(name),
@@ -137,6 +155,10 @@ impl State {
             Ok(()) => {
                 self.failures.remove(&subject);
             }
+            // What it was made from is not what is on disk any more: the next one may succeed.
+            Err(OpError::Refused(_)) if self.is_outdated(&flight) => {
+                self.failures.remove(&subject);
+            }
             // Nothing is known of what became of it; the next look tells.
             Err(OpError::Unreachable) => self.view.unanswered(),
             Err(OpError::Refused(reason)) => {
@@ -161,11 +183,10 @@ impl State {
         }
     }
 
-    fn run_ended(&mut self, run: &RunId, outcome: &Outcome) {
+    fn run_ended(&mut self, now: Moment, run: &RunId, outcome: &Outcome) {
         for suite in self.suites.values_mut() {
-            suite.ended(run, outcome);
+            suite.ended(now, run, outcome);
         }
-        self.leftovers.insert(run.clone());
         if *outcome == Outcome::Lost {
             // Without this it would be lost again and again, as fast as runs can start.
             self.view.unanswered();
@@ -193,7 +214,7 @@ impl State {
             let state = self.services.entry(name.clone()).or_default();
             state.stopped = false;
             state.forgive();
-            if build && self.desired.services.get(&name).is_some_and(|service| service.build) {
+            if build && self.desired.services.get(&name).is_some_and(|service| service.build.is_some()) {
                 state.asked = Reaction::Rebuild;
             }
             self.failures.remove(&Subject::Service(name));
@@ -232,8 +253,8 @@ impl State {
                 state.starting(now, self.epoch);
                 state.restarts += 1;
             }
-            Op::RemoveEnvironment(run) => {
-                self.leftovers.remove(run);
+            Op::RemoveEnvironment(id) => {
+                self.leftovers.remove(id);
             }
             Op::CreateNetwork(_)
             | Op::CreateVolume(_)
@@ -246,8 +267,10 @@ impl State {
         }
     }
 
-    /// Whether a run is under way.
-    pub(crate) fn is_live(&self, run: &RunId) -> bool {
-        self.suites.values().any(|suite| suite.running.as_ref().is_some_and(|running| running.id == *run))
+    /// Whether files changed since a build began.
+    fn is_outdated(&self, flight: &crate::effect::Flight) -> bool {
+        let Op::Build(name) = &flight.op else { return false };
+        let burst = self.services.get(name).and_then(|state| state.burst.as_ref());
+        burst.is_some_and(|burst| burst.last() >= flight.since)
     }
 }

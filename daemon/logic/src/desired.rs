@@ -23,8 +23,8 @@ pub struct Service {
     pub definition: String,
     /// The reference of its image.
     pub image: String,
-    /// The image is built here; else it is pulled.
-    pub build: bool,
+    /// The image is built here, from what has this digest; else it is pulled. Another one means another build.
+    pub build: Option<String>,
     /// When to pull.
     pub pull: Pull,
     /// What must be so before it starts.
@@ -77,6 +77,8 @@ impl Condition {
 /// The tests of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suite {
+    /// A digest of all that makes its environment; another one means that a verdict says nothing any more.
+    pub definition: String,
     /// Changes rerun them.
     pub on_change: bool,
 }

@@ -28,8 +28,9 @@ impl State {
                 }
             }
         }
-        for run in seen.environments.iter().filter(|run| !self.is_live(run)) {
-            left |= self.remove(now, Op::RemoveEnvironment(run.clone()), plan);
+        left |= !self.held.is_empty();
+        for id in seen.environments.iter().filter(|id| !self.held.contains(id)) {
+            left |= self.remove(now, Op::RemoveEnvironment(id.clone()), plan);
         }
         let mut containers = false;
         for container in &seen.containers {
@@ -63,7 +64,8 @@ impl State {
         }
         match self.failures.get(&subject) {
             Some(failure) if failure.attempts >= ATTEMPTS => return false,
-            Some(failure) if failure.holds(now) => plan.wake_at(failure.until),
+            // A build that failed for good is no reason to keep what it was meant for.
+            Some(failure) if failure.until.is_some() && failure.holds(now) => plan.wake_at(failure.until),
             _ => plan.op(op, "the project goes down"),
         }
         true
@@ -91,7 +93,7 @@ impl State {
                 Subject::Service(name) => format!("{name}: {}", failure.reason),
                 Subject::Network(name) => format!("network {name}: {}", failure.reason),
                 Subject::Volume(name) => format!("volume {name}: {}", failure.reason),
-                Subject::Environment(run) => format!("test environment {run}: {}", failure.reason),
+                Subject::Environment(id) => format!("test environment {id}: {}", failure.reason),
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! Wishes that go out.
 
-use crate::{Memory, Moment, Reaction};
+use crate::{EnvironmentId, Memory, Moment, Reaction};
 use devd_proto::{RunId, ServiceName};
 use std::fmt;
 
@@ -59,6 +59,8 @@ pub enum RunCause {
     Untested,
     /// Files changed; one of them.
     Changed(String),
+    /// The files define its tests otherwise.
+    Redefined,
     /// The user asked.
     Requested,
 }
@@ -94,8 +96,8 @@ pub enum Op {
     RemoveNetwork(String),
     /// Removes a volume with its data.
     RemoveVolume(String),
-    /// Removes all that is left of a run's environment.
-    RemoveEnvironment(RunId),
+    /// Removes all that is left of a test environment.
+    RemoveEnvironment(EnvironmentId),
 }
 
 /// What an operation works on. There is never more than one operation on a subject.
@@ -108,7 +110,7 @@ pub enum Subject {
     /// A volume.
     Volume(String),
     /// A test environment.
-    Environment(RunId),
+    Environment(EnvironmentId),
 }
 
 impl Op {
@@ -125,7 +127,7 @@ impl Op {
             | Self::Restart(service, _)
             | Self::Act(service, _)
             | Self::Remove(service, _) => Subject::Service(service.clone()),
-            Self::RemoveEnvironment(run) => Subject::Environment(run.clone()),
+            Self::RemoveEnvironment(id) => Subject::Environment(id.clone()),
         }
     }
 }
@@ -166,7 +168,7 @@ impl fmt::Display for Op {
             Self::Remove(service, _) => write!(f, "remove {service}"),
             Self::RemoveNetwork(name) => write!(f, "remove network {name}"),
             Self::RemoveVolume(name) => write!(f, "remove volume {name}"),
-            Self::RemoveEnvironment(run) => write!(f, "remove environment {run}"),
+            Self::RemoveEnvironment(id) => write!(f, "remove environment {id}"),
         }
     }
 }
@@ -264,6 +266,5 @@ impl fmt::Display for Hold {
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
     pub(crate) op: Op,
-    #[expect(dead_code, reason = "printed when a state is debugged")]
     pub(crate) since: Moment,
 }

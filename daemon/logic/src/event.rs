@@ -1,6 +1,6 @@
 //! Facts that come in.
 
-use crate::{Desired, Observed, OpId};
+use crate::{Desired, EnvironmentId, Observed, OpId};
 use devd_proto::{RunId, ServiceName};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,6 +54,10 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// A test environment is about to be made, and is in use until it is said otherwise.
+    EnvironmentHeld(EnvironmentId),
+    /// A test environment is not needed any more.
+    EnvironmentLeft(EnvironmentId),
     /// The user asks for tests.
     TestRequested {
         /// Whose.

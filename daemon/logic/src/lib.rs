@@ -35,7 +35,7 @@ mod tests;
 pub use desired::{Condition, Desired, Need, Pull, Service, Suite};
 pub use effect::{Effect, Hold, Op, OpId, RunCause, Subject};
 pub use event::{Change, Event, OpError, Outcome, Reaction};
-pub use observed::{Container, ContainerState, Health, Observed};
+pub use observed::{Container, ContainerState, EnvironmentId, Health, Observed};
 
 use devd_proto::{ProjectName, RunId, ServiceName};
 use service::ServiceState;
@@ -77,6 +77,8 @@ pub struct State {
     project: ProjectName,
     limits: Limits,
     desired: Desired,
+    /// The files were read once: until then nothing is known of what should be.
+    loaded: bool,
     invalid: bool,
     view: View,
     services: BTreeMap<ServiceName, ServiceState>,
@@ -89,8 +91,10 @@ pub struct State {
     next_run: u64,
     /// What went wrong with something, and when to try again.
     failures: BTreeMap<Subject, backoff::Failure>,
-    /// Environments of ended runs that may still be there.
-    leftovers: BTreeSet<RunId>,
+    /// Environments that may be there and that nobody needs, were they not held.
+    leftovers: BTreeSet<EnvironmentId>,
+    /// Environments in use.
+    held: BTreeSet<EnvironmentId>,
     down: Option<down::Down>,
     /// When the engine came back, counted: what was seen before says nothing of what happened in between.
     epoch: u64,
@@ -111,6 +115,7 @@ impl State {
             project,
             limits,
             desired: Desired::default(),
+            loaded: false,
             invalid: false,
             view: View::default(),
             services,
@@ -121,6 +126,7 @@ impl State {
             next_run,
             failures: BTreeMap::new(),
             leftovers: BTreeSet::new(),
+            held: BTreeSet::new(),
             down: None,
             epoch: 0,
             remembered: memory,

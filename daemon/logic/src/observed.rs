@@ -1,6 +1,6 @@
 //! What is: the engine's answer to one look.
 
-use devd_proto::{RunId, ServiceName};
+use devd_proto::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything on the engine that belongs to a project.
@@ -15,7 +15,29 @@ pub struct Observed {
     /// The ids of the images its services name, as far as they are there.
     pub images: BTreeMap<String, String>,
     /// Test environments of which anything is left.
-    pub environments: BTreeSet<RunId>,
+    pub environments: BTreeSet<EnvironmentId>,
+}
+
+/// Names a test environment: everything on the engine that was made for one run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvironmentId(String);
+
+impl EnvironmentId {
+    /// From its text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for EnvironmentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// A container of the dev stack.

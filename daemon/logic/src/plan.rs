@@ -42,11 +42,15 @@ impl Plan {
 }
 
 pub(crate) fn plan(state: &State, now: Moment) -> Plan {
-    let mut plan = Plan { look: state.view.wants_look(), ..Plan::default() };
+    let mut plan = Plan { look: state.view.wants_look(now), wake: state.view.retry(), ..Plan::default() };
     if let Some(down) = &state.down {
         if let Some(seen) = state.view.fresh() {
             state.plan_down(now, seen, down, &mut plan);
         }
+        return plan;
+    }
+    // To somebody who has not read the files everything that is there is one too many.
+    if !state.loaded {
         return plan;
     }
     match state.view.fresh() {
@@ -89,8 +93,8 @@ impl State {
     }
 
     fn plan_leftovers(&self, now: Moment, plan: &mut Plan) {
-        for run in self.leftovers.iter().filter(|run| !self.is_live(run)) {
-            self.plan_op(now, Op::RemoveEnvironment(run.clone()), "its run has ended", plan);
+        for id in self.leftovers.iter().filter(|id| !self.held.contains(id)) {
+            self.plan_op(now, Op::RemoveEnvironment(id.clone()), "nobody needs it any more", plan);
         }
     }
 
@@ -139,12 +143,14 @@ impl State {
                 && is_up(container.state)
                 && (state.stopped || container.definition.is_some())
             {
-                plan.op(Op::Stop(name.clone(), container.id.clone()), "it is meant to be stopped");
+                let op = Op::Stop(name.clone(), container.id.clone());
+                self.plan_op(now, op, "it is meant to be stopped", plan);
             }
             return;
         }
         if let Some(surplus) = seen.of(name).find(|other| container.is_some_and(|main| main.id != other.id)) {
-            return plan.op(Op::Remove(name.clone(), surplus.id.clone()), "there is more than one");
+            let op = Op::Remove(name.clone(), surplus.id.clone());
+            return self.plan_op(now, op, "there is more than one", plan);
         }
         if let Some(failure) = self.failures.get(&Subject::Service(name.clone()))
             && failure.holds(now)
@@ -204,7 +210,7 @@ impl State {
         plan: &mut Plan,
     ) -> Option<String> {
         let image = seen.images.get(&service.image);
-        if service.build && (image.is_none() || reaction == Reaction::Rebuild) {
+        if service.build.is_some() && (image.is_none() || reaction == Reaction::Rebuild) {
             let cause = if image.is_none() { "its image is not there".to_owned() } else { self.why(name) };
             if let Some(other) = self.builds_same_image(name, &service.image, plan) {
                 plan.hold(name, Hold::Image(other));

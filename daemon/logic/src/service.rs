@@ -50,11 +50,11 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     const PATIENCE: u32 = 12;
-    const SOON: Moment = Moment::from_secs(2);
+    const SOON: Moment = Moment::from_secs(5);
 
-    /// Files changed.
-    pub(crate) fn changed(&mut self, now: Moment, change: &Change) {
-        let soon = self.acted.is_some_and(|acted| now < acted + Self::SOON);
+    /// Files changed. `acting`: while it reacts to the change before.
+    pub(crate) fn changed(&mut self, now: Moment, change: &Change, acting: bool) {
+        let soon = acting || self.acted.is_some_and(|acted| now < acted + Self::SOON);
         if change.pushed || !soon || change.path != self.path {
             self.count = 0;
             self.until = None;
@@ -71,6 +71,11 @@ impl Rounds {
             let over = self.count - Self::PATIENCE;
             self.until = Some(now + Moment::from_secs(5 << over.min(6)));
         }
+    }
+
+    /// What it did took until now.
+    pub(crate) fn ended(&mut self, now: Moment) {
+        self.acted = Some(now);
     }
 
     pub(crate) fn lift(&mut self) {
@@ -95,9 +100,18 @@ impl ServiceState {
             None => self.burst = Some(Burst::new(now, &change.path, change.files, change.pushed)),
         }
         self.due = self.due.max(change.reaction);
-        self.rounds.changed(now, change);
+        self.rounds.changed(now, change, false);
         // New code deserves a new chance at once.
         self.forgive();
+    }
+
+    /// The files say otherwise how its image is built.
+    pub(crate) fn build_changed(&mut self, now: Moment) {
+        match &mut self.burst {
+            Some(burst) => burst.add(now, "how it is built", 1, true),
+            None => self.burst = Some(Burst::new(now, "how it is built", 1, true)),
+        }
+        self.due = Reaction::Rebuild;
     }
 
     /// There is nothing to wait for any more.

@@ -35,6 +35,11 @@ impl Burst {
         self.pushed = true;
     }
 
+    /// When the last change came.
+    pub(crate) fn last(&self) -> Moment {
+        self.last
+    }
+
     /// From when on it can be acted on.
     pub(crate) fn settles(&self) -> Moment {
         if self.pushed && self.files <= FEW {

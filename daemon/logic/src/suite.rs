@@ -3,6 +3,7 @@
 use crate::settle::Burst;
 use crate::{Change, Effect, Moment, Outcome, RunCause};
 use devd_proto::{RunId, ServiceName};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// One suite's own state.
@@ -19,8 +20,10 @@ pub(crate) struct SuiteState {
     /// Whether the files could be compared with those of an earlier verdict.
     pub(crate) baseline: bool,
     pub(crate) running: Option<Running>,
-    /// A run the user asked for.
-    requested: Option<Requested>,
+    /// Runs the user asked for, first come first served.
+    requested: VecDeque<Requested>,
+    /// The files define it otherwise than the run before.
+    redefined: bool,
     superseded: u32,
     typical: Option<Duration>,
     rounds: crate::service::Rounds,
@@ -75,7 +78,13 @@ impl SuiteState {
             Some(burst) => burst.add(now, &change.path, change.files, change.pushed),
             None => self.burst = Some(Burst::new(now, &change.path, change.files, change.pushed)),
         }
-        self.rounds.changed(now, change);
+        self.rounds.changed(now, change, self.running.is_some());
+    }
+
+    /// The files define it otherwise now: no verdict says anything about that.
+    pub(crate) fn redefined(&mut self) {
+        self.generation += 1;
+        self.redefined = true;
     }
 
     /// There is nothing to wait for any more.
@@ -98,14 +107,12 @@ impl SuiteState {
 
     pub(crate) fn request(&mut self, now: Moment, id: RunId, args: Vec<String>) {
         self.rounds.lift();
-        self.requested = Some(Requested { id, args, at: now });
+        self.requested.push_back(Requested { id, args, at: now });
     }
 
     /// The user calls a run off. Whether it is the one under way.
     pub(crate) fn call_off(&mut self, run: &RunId) -> bool {
-        if self.requested.as_ref().is_some_and(|requested| requested.id == *run) {
-            self.requested = None;
-        }
+        self.requested.retain(|requested| requested.id != *run);
         match &mut self.running {
             Some(running) if running.id == *run => {
                 running.called_off = true;
@@ -116,9 +123,7 @@ impl SuiteState {
     }
 
     pub(crate) fn joinable(&self, args: &[String]) -> Option<RunId> {
-        if let Some(requested) = &self.requested
-            && requested.args == args
-        {
+        if let Some(requested) = self.requested.iter().find(|requested| requested.args == args) {
             return Some(requested.id.clone());
         }
         let running = self.running.as_ref()?;
@@ -128,7 +133,7 @@ impl SuiteState {
 
     /// What it is due for, slots and the engine apart.
     pub(crate) fn due(&self, now: Moment, on_change: bool) -> Due {
-        if self.requested.is_some() {
+        if !self.requested.is_empty() {
             return Due::Run;
         }
         if !on_change || self.done == Some(self.generation) {
@@ -173,8 +178,9 @@ impl SuiteState {
         fresh: impl FnOnce() -> RunId,
     ) -> Effect {
         let event = self.burst.as_ref().map_or(now, |burst| burst.first);
-        let (run, args, cause, event, requested) = match self.requested.take() {
+        let (run, args, cause, event, requested) = match self.requested.pop_front() {
             Some(Requested { id, args, at }) => (id, args, RunCause::Requested, at, true),
+            None if self.redefined => (fresh(), Vec::new(), RunCause::Redefined, event, false),
             None => match &self.burst {
                 Some(burst) => (fresh(), Vec::new(), RunCause::Changed(burst.path.clone()), event, false),
                 None => (fresh(), Vec::new(), RunCause::Untested, event, false),
@@ -185,6 +191,7 @@ impl SuiteState {
         if whole && self.burst.take_if(|burst| burst.settles() <= now).is_some() {
             self.rounds.acted(now);
         }
+        self.redefined &= !whole;
         self.running = Some(Running {
             id: run.clone(),
             generation: self.generation,
@@ -206,14 +213,17 @@ impl SuiteState {
     }
 
     /// A run ended. Whether it was the one under way.
-    pub(crate) fn ended(&mut self, run: &RunId, outcome: &Outcome) -> bool {
+    pub(crate) fn ended(&mut self, now: Moment, run: &RunId, outcome: &Outcome) -> bool {
         let Some(running) = self.running.take_if(|running| running.id == *run) else { return false };
         let partial = !running.args.is_empty();
+        self.rounds.ended(now);
         match outcome {
             Outcome::Passed { took } | Outcome::Failed { took } => {
                 self.superseded = 0;
                 if !partial {
                     self.typical = Some(*took);
+                    // Asked for before the files had settled, it has tested them all the same.
+                    self.burst.take_if(|_| running.generation == self.generation);
                     self.verdict = Some(Verdict { generation: running.generation, outcome: outcome.clone() });
                     self.done = Some(running.generation);
                 }
@@ -246,11 +256,11 @@ impl SuiteState {
     }
 
     pub(crate) fn is_waiting(&self, run: &RunId) -> bool {
-        self.requested.as_ref().is_some_and(|requested| requested.id == *run)
+        self.requested.iter().any(|requested| requested.id == *run)
     }
 
     /// Whether somebody asked for a run, or saved a file.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.requested.is_some() || self.burst.is_some()
+        !self.requested.is_empty() || self.burst.is_some()
     }
 }

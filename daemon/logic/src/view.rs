@@ -1,6 +1,7 @@
 //! How much of what is known of the engine can be trusted.
 
-use crate::Observed;
+use crate::backoff::pause;
+use crate::{Moment, Observed};
 
 /// `Stale → Looking → Fresh`, and `Looking` again with a reason to look once more.
 ///
@@ -13,6 +14,10 @@ pub(crate) struct View {
     last: Option<Observed>,
     /// The engine did not answer since its last answer, to whatever was asked of it.
     silent: bool,
+    /// Looks in a row that got no answer, and when to look again although no event said so: what failed may have been
+    /// this one look.
+    attempts: u32,
+    retry: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +26,7 @@ enum Freshness {
     Stale,
     Looking,
     LookingButStale,
-    /// The engine did not answer; an event will say when it is worth looking again.
+    /// The engine did not answer. An event says when it is worth looking again, or time does.
     Unreachable,
     Fresh,
 }
@@ -43,6 +48,7 @@ impl View {
 
     /// A look begins.
     pub(crate) fn looking(&mut self) {
+        self.retry = None;
         self.freshness = Freshness::Looking;
     }
 
@@ -52,12 +58,15 @@ impl View {
         self.freshness = if trusted { Freshness::Fresh } else { Freshness::Stale };
         self.last = Some(observed);
         self.silent = false;
+        self.attempts = 0;
         trusted
     }
 
     /// A look was not answered.
-    pub(crate) fn failed(&mut self) {
+    pub(crate) fn failed(&mut self, now: Moment) {
         self.silent = true;
+        self.attempts += 1;
+        self.retry = Some(now + pause(self.attempts));
         self.freshness = if self.freshness == Freshness::LookingButStale {
             Freshness::Stale
         } else {
@@ -65,8 +74,17 @@ impl View {
         };
     }
 
-    pub(crate) fn wants_look(&self) -> bool {
-        self.freshness == Freshness::Stale
+    pub(crate) fn wants_look(&self, now: Moment) -> bool {
+        match self.freshness {
+            Freshness::Stale => true,
+            Freshness::Unreachable => self.retry.is_some_and(|retry| retry <= now),
+            Freshness::Looking | Freshness::LookingButStale | Freshness::Fresh => false,
+        }
+    }
+
+    /// When time alone asks for a look.
+    pub(crate) fn retry(&self) -> Option<Moment> {
+        self.retry.filter(|_| self.freshness == Freshness::Unreachable)
     }
 
     pub(crate) fn is_unreachable(&self) -> bool {

@@ -101,7 +101,7 @@ pub(super) async fn log(
 async fn awaited(app: &App, id: &RunId) -> bool {
     for handle in app.registry.all() {
         let run = id.clone();
-        if handle.ask(|reply| Request::Awaits { run, reply }).await.unwrap_or(false) {
+        if handle.ask(|reply| Request::Run { run, reply }).await.flatten().is_some() {
             return true;
         }
     }

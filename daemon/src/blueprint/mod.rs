@@ -4,7 +4,7 @@
 mod stack;
 mod watching;
 
-use devd_compose::model::{self, Condition as ComposeCondition, NetworkMode, PullPolicy, Tests};
+use devd_compose::model::{self, Condition as ComposeCondition, NetworkMode, PullPolicy};
 use devd_compose::{Diagnostic, LoadError, Options, Project, Suite};
 use devd_logic::{Condition, Desired, Need, Pull};
 use devd_proto::{ProjectName, ProjectSource, ServiceName};
@@ -17,6 +17,8 @@ pub use stack::Stack;
 /// Everything a project's files say, and their tests' files with them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
+    /// False for a stand-in: the project's files do not load, and nothing but its name and folder is known.
+    pub loaded: bool,
     /// The project's name.
     pub name: ProjectName,
     /// The project. Services that only serve as tests are not among its services.
@@ -51,6 +53,7 @@ impl Blueprint {
     pub fn empty(name: ProjectName, dir: PathBuf) -> Self {
         let project = Project { name: name.to_string(), dir, ..Project::default() };
         Self {
+            loaded: false,
             name,
             project,
             suites: BTreeMap::new(),
@@ -66,6 +69,7 @@ impl Blueprint {
         let options = options(source);
         let loaded = devd_compose::load(&options)?;
         let mut blueprint = Self {
+            loaded: true,
             name: ProjectName::new(loaded.project.name.clone()),
             suites: BTreeMap::new(),
             broken_suites: BTreeMap::new(),
@@ -120,7 +124,7 @@ impl Blueprint {
             let desired = devd_logic::Service {
                 definition: definition(&stack, name),
                 image: stack.image(service),
-                build: service.build.is_some(),
+                build: service.build.as_ref().map(|build| digest([json(build)])),
                 pull: match service.pull_policy {
                     Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
                     Some(PullPolicy::Always | PullPolicy::Missing) | None => Pull::Missing,
@@ -131,21 +135,16 @@ impl Blueprint {
         });
         let networks = self.project.networks.values().filter(|network| !network.external);
         let volumes = self.project.volumes.values().filter(|volume| !volume.external);
-        let suites = self
-            .suites
-            .iter()
-            .map(|(name, suite)| (name.clone(), devd_logic::Suite { on_change: suite.settings.on_change }));
+        let suites = self.suites.iter().map(|(name, suite)| {
+            let definition = suite_definition(suite);
+            (name.clone(), devd_logic::Suite { definition, on_change: suite.settings.on_change })
+        });
         Desired {
             services: services.collect(),
             suites: suites.collect(),
             networks: networks.map(|network| network.name.clone()).collect(),
             volumes: volumes.map(|volume| volume.name.clone()).collect(),
         }
-    }
-
-    /// The settings of a service's tests.
-    pub fn tests(&self, service: &ServiceName) -> Option<&Tests> {
-        self.suites.get(service).map(|suite| &suite.settings)
     }
 }
 
@@ -175,14 +174,34 @@ fn needs(service: &model::Service) -> Vec<Need> {
 /// A digest of all that makes a service's container.
 fn definition(stack: &Stack<'_>, name: &str) -> String {
     let Some(spec) = stack.container(name) else { return String::new() };
+    let parts = spec.env.iter().chain([&spec.name, &spec.image]).chain(spec.volumes.values());
+    let endpoints = spec.networks.iter().map(|endpoint| format!("{endpoint:?}"));
+    digest(
+        [devd_compose::service_hash_input(&spec.service)].into_iter().chain(parts.cloned()).chain(endpoints),
+    )
+}
+
+/// A digest of all that makes the environment of a service's tests.
+fn suite_definition(suite: &Suite) -> String {
+    let needed = suite.project.closure(&suite.service);
+    let services = needed.iter().chain([&suite.service]).filter_map(|name| suite.project.services.get(name));
+    let services = services.flat_map(|service| {
+        [devd_compose::service_hash_input(service), service.build.as_ref().map(json).unwrap_or_default()]
+    });
+    let rest = [json(&suite.project.networks), json(&suite.project.volumes), suite.service.clone()];
+    digest(services.chain(rest))
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // What the loader made has no maps with odd keys, the only thing that JSON would refuse.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn digest(parts: impl IntoIterator<Item = String>) -> String {
     let mut hash = Sha256::new();
-    hash.update(devd_compose::service_hash_input(&spec.service));
-    for part in spec.env.iter().chain([&spec.name, &spec.image]).chain(spec.volumes.values()) {
-        hash.update([0]);
+    for part in parts {
         hash.update(part);
-    }
-    for endpoint in &spec.networks {
-        hash.update(format!("\0{endpoint:?}"));
+        hash.update([0]);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,8 @@
 use crate::engine::spec::{BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
 use devd_compose::Project;
 use devd_compose::model::{Condition, NetworkMode, Service};
-use devd_proto::{ProjectName, RunId, ServiceName};
+use devd_logic::EnvironmentId;
+use devd_proto::{ProjectName, ServiceName};
 use std::collections::BTreeMap;
 
 /// The version of compose that devd's labels follow.
@@ -23,7 +24,7 @@ enum Kind {
     Environment {
         name: String,
         project: ProjectName,
-        run: RunId,
+        id: EnvironmentId,
         tests_of: ServiceName,
     },
 }
@@ -34,17 +35,17 @@ impl<'a> Stack<'a> {
         Self { project, kind: Kind::Dev }
     }
 
-    /// The environment of one test run. It has a compose project name of its own, so that compose never takes its
+    /// A test environment. It has a compose project name of its own, so that compose never takes its
     /// containers for orphans of the dev stack.
     pub fn environment(
         project: &'a Project,
         owner: &ProjectName,
-        run: &RunId,
+        id: &EnvironmentId,
         tests_of: &ServiceName,
     ) -> Self {
-        let name = format!("{owner}-devd-{}", run.as_str().rsplit('-').next().unwrap_or_default());
+        let name = format!("{owner}-devd-{id}");
         let kind =
-            Kind::Environment { name, project: owner.clone(), run: run.clone(), tests_of: tests_of.clone() };
+            Kind::Environment { name, project: owner.clone(), id: id.clone(), tests_of: tests_of.clone() };
         Self { project, kind }
     }
 
@@ -91,9 +92,9 @@ impl<'a> Stack<'a> {
             Kind::Dev => {
                 add(label::PROJECT, &self.project.name);
             }
-            Kind::Environment { project, run, tests_of, .. } => {
+            Kind::Environment { project, id, tests_of, .. } => {
                 add(label::PROJECT, project.as_str());
-                add(label::RUN, run.as_str());
+                add(label::ENVIRONMENT, id.as_str());
                 add(label::TESTS_OF, tests_of.as_str());
             }
         }

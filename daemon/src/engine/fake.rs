@@ -8,8 +8,8 @@ use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
 use super::{Applied, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
 use crate::clock;
 use bytes::Bytes;
-use devd_logic::{Container, ContainerState, Health, Observed};
-use devd_proto::{EngineState, EngineStatus, Port, RunId, ServiceName, Stream};
+use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
+use devd_proto::{EngineState, EngineStatus, Port, ServiceName, Stream};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -128,7 +128,7 @@ impl Fake {
     }
 
     fn hint(&self, spec: &ContainerSpec) {
-        if spec.labels.contains_key(label::RUN) {
+        if spec.labels.contains_key(label::ENVIRONMENT) {
             return;
         }
         if let Some(project) = spec.labels.get(compose::PROJECT) {
@@ -269,10 +269,11 @@ impl World {
                 self.volumes.remove(name);
                 done(None)
             }
-            Act::RemoveEnvironment { project, run } => {
-                self.ask(format!("remove environment {run}"))?;
+            Act::RemoveEnvironment { project, environment } => {
+                self.ask(format!("remove environment {environment}"))?;
                 let theirs = |labels: &BTreeMap<String, String>| {
-                    labels.get(label::RUN) == Some(run) && labels.get(label::PROJECT) == Some(project)
+                    labels.get(label::ENVIRONMENT) == Some(environment)
+                        && labels.get(label::PROJECT) == Some(project)
                 };
                 self.containers.retain(|_, it| !theirs(&it.spec.labels));
                 self.networks.retain(|_, labels| !theirs(labels));
@@ -285,7 +286,8 @@ impl World {
     fn observe(&self, project: &str, images: &[String]) -> Look {
         let mut look = Look::default();
         let mine = |labels: &BTreeMap<String, String>| {
-            labels.get(compose::PROJECT).is_some_and(|it| it == project) && !labels.contains_key(label::RUN)
+            labels.get(compose::PROJECT).is_some_and(|it| it == project)
+                && !labels.contains_key(label::ENVIRONMENT)
         };
         let names = |all: &BTreeMap<String, BTreeMap<String, String>>| -> BTreeSet<String> {
             all.iter().filter(|(_, labels)| mine(labels)).map(|(name, _)| name.clone()).collect()
@@ -301,9 +303,9 @@ impl World {
         let everything = self.containers.values().map(|it| &it.spec.labels);
         for labels in everything.chain(self.networks.values()).chain(self.volumes.values()) {
             if labels.get(label::PROJECT).is_some_and(|it| it == project)
-                && let Some(run) = labels.get(label::RUN)
+                && let Some(environment) = labels.get(label::ENVIRONMENT)
             {
-                look.observed.environments.insert(RunId::new(run.clone()));
+                look.observed.environments.insert(EnvironmentId::new(environment));
             }
         }
         for (id, it) in self.containers.iter().filter(|(_, it)| mine(&it.spec.labels)) {

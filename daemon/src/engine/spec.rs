@@ -11,8 +11,8 @@ pub mod label {
     pub const PROJECT: &str = "dev.devd.project";
     /// The digest of the definition a container was made from, on containers of the dev stack.
     pub const DEFINITION: &str = "dev.devd.definition";
-    /// The run a test environment was made for, on all its parts.
-    pub const RUN: &str = "dev.devd.run";
+    /// The test environment that something is a part of.
+    pub const ENVIRONMENT: &str = "dev.devd.environment";
     /// Whose tests, on all parts of a test environment.
     pub const TESTS_OF: &str = "dev.devd.tests-of";
 }
@@ -96,12 +96,12 @@ pub enum Act {
     RemoveNetwork(String),
     /// Removes a volume with its data.
     RemoveVolume(String),
-    /// Removes, at once, every container, network and volume that carries this run.
+    /// Removes, at once, every container, network and volume of a test environment.
     RemoveEnvironment {
         /// The project.
         project: String,
-        /// The run.
-        run: String,
+        /// The environment.
+        environment: String,
     },
 }
 

@@ -32,8 +32,8 @@ pub struct RunFilter {
 }
 
 const COLUMNS: &str = "id, project, service, state, cause, paths, content, command, exit_code, reason, started_at, \
-    finished_at, duration_ms, passed, failed, skipped, stages, started_ms";
-const VALUES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18";
+    finished_at, duration_ms, passed, failed, skipped, stages, started_ms, partial";
+const VALUES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19";
 
 pub(super) fn begin(store: &mut Store, run: &Run) -> Result<(), HistoryError> {
     logs::check_id(&run.id)?;
@@ -94,6 +94,7 @@ fn write(connection: &Connection, sql: &str, run: &Run, state: TestsState) -> Re
         run.skipped,
         encode("the stages of a run", &run.stages)?,
         started.as_millisecond(),
+        run.partial,
     ])?)
 }
 
@@ -155,8 +156,9 @@ pub(super) fn newest(
     service: &ServiceName,
     states: &str,
 ) -> Result<Option<Run>, HistoryError> {
-    let rest =
-        format!("WHERE project = ?1 AND service = ?2 AND state IN ({states}) ORDER BY seq DESC LIMIT 1");
+    let rest = format!(
+        "WHERE project = ?1 AND service = ?2 AND NOT partial AND state IN ({states}) ORDER BY seq DESC LIMIT 1"
+    );
     let found = select(&store.connection, &rest, &[&project.as_str(), &service.as_str()])?;
     Ok(found.into_iter().next())
 }
@@ -202,7 +204,7 @@ fn select(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         let mut run = read(row)?;
-        run.failures = read_failures(connection, row.get(18)?)?;
+        run.failures = read_failures(connection, row.get(19)?)?;
         runs.push(run);
     }
     Ok(runs)
@@ -220,6 +222,7 @@ fn read(row: &Row<'_>) -> Result<Run, HistoryError> {
         paths: decode("the paths of a run", &paths)?,
         content: row.get(6)?,
         command: decode("the command of a run", &command)?,
+        partial: row.get(18)?,
         exit_code: row.get(8)?,
         reason: row.get(9)?,
         started_at: row.get(10)?,

@@ -69,10 +69,12 @@ impl<E: Engine> Executor<E> {
                 Op::Build(service) | Op::Pull(service) => progress(service, &sender),
                 _ => Progress::none(),
             };
-            let result = match bring(&engine, &op, &load).await {
-                Ok(()) => perform(&engine, &project, &op, &blueprint, &load, &progress).await,
-                Err(error) => Err(error),
+            let work = async {
+                bring(&engine, &op, &load, false).await?;
+                perform(&engine, &project, &op, &blueprint, &load, &progress).await?;
+                bring(&engine, &op, &load, true).await
             };
+            let result = work.await;
             if let Err(error) = &result {
                 tracing::info!(%project, %op, %error, "failed");
             }
@@ -181,8 +183,8 @@ async fn perform<E: Engine>(
         Op::Remove(_, id) => Act::Remove(id.clone()),
         Op::RemoveNetwork(name) => Act::RemoveNetwork(name.clone()),
         Op::RemoveVolume(name) => Act::RemoveVolume(name.clone()),
-        Op::RemoveEnvironment(run) => {
-            Act::RemoveEnvironment { project: project.to_string(), run: run.to_string() }
+        Op::RemoveEnvironment(id) => {
+            Act::RemoveEnvironment { project: project.to_string(), environment: id.to_string() }
         }
     };
     engine.apply(&act, progress).await.map(drop)
@@ -206,13 +208,15 @@ async fn react<E: Engine>(
     }
 }
 
-/// Copies the files that an operation brings with it.
-async fn bring<E: Engine>(engine: &E, op: &Op, load: &Load) -> Result<(), EngineError> {
+/// Copies the files that an operation brings with it, before it; or removes in the container what is gone on the host,
+/// after it, because that takes a running container.
+async fn bring<E: Engine>(engine: &E, op: &Op, load: &Load, gone: bool) -> Result<(), EngineError> {
     let (Op::Start(_, id) | Op::Restart(_, id) | Op::Act(_, id)) = op else { return Ok(()) };
-    if load.files.is_empty() {
+    let files = load.files.iter().filter(|(source, _)| source.symlink_metadata().is_err() == gone);
+    let files: Vec<_> = files.map(|(source, target)| (source.clone(), target.clone())).collect();
+    if files.is_empty() {
         return Ok(());
     }
-    let files = load.files.iter().map(|(source, target)| (source.clone(), target.clone())).collect();
     let act = Act::Sync { container: id.clone(), files };
     engine.apply(&act, &Progress::none()).await.map(drop)
 }

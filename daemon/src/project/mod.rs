@@ -37,8 +37,8 @@ pub enum Message {
     Changed(Vec<Change>),
     /// Every watched file was read once: contents can be compared.
     FilesKnown,
-    /// The newest verdicts of an earlier life.
-    History(Vec<Run>),
+    /// The newest verdicts of an earlier life, as far as there are any.
+    Recalled(Vec<(ServiceName, Option<Run>)>),
     /// A line of a build.
     Progress(ServiceName, String),
     /// The last lines of a container that ended.
@@ -95,12 +95,12 @@ pub enum Request {
         /// Whether it was under way.
         reply: oneshot::Sender<bool>,
     },
-    /// Whether a run was asked for and has not ended.
-    Awaits {
+    /// A run that was asked for and has not ended.
+    Run {
         /// Which.
         run: RunId,
         /// The answer.
-        reply: oneshot::Sender<bool>,
+        reply: oneshot::Sender<Option<Run>>,
     },
     /// Answers when everything said before is in the status.
     Flush {

@@ -92,8 +92,11 @@ impl Publisher {
     /// Publishes how things stand, if that is not what was published last.
     pub fn publish(&mut self, view: &ProjectView, state: &State, blueprint: &Blueprint, look: &Look) {
         let before = Arc::clone(&self.sender.borrow());
-        let services =
-            view.services.iter().map(|(name, view)| self.service(name, view, state, look)).collect();
+        let services = view
+            .services
+            .iter()
+            .map(|(name, view)| self.service(name, view, state, blueprint, look))
+            .collect();
         let mut status = ProjectStatus {
             name: blueprint.name.clone(),
             root: blueprint.project.dir.display().to_string(),
@@ -124,6 +127,7 @@ impl Publisher {
         name: &ServiceName,
         view: &ServiceView,
         state: &State,
+        blueprint: &Blueprint,
         look: &Look,
     ) -> ServiceStatus {
         let container = look.observed.main(name);
@@ -159,11 +163,17 @@ impl Publisher {
                 at: self.clock.calendar(*at),
                 action: (*action).to_owned(),
             }),
-            tests: self.tests(name, view, state),
+            tests: self.tests(name, view, state, blueprint.broken_suites.get(name)),
         }
     }
 
-    fn tests(&self, name: &ServiceName, view: &ServiceView, state: &State) -> TestsStatus {
+    fn tests(
+        &self,
+        name: &ServiceName,
+        view: &ServiceView,
+        state: &State,
+        broken: Option<&devd_compose::Diagnostic>,
+    ) -> TestsStatus {
         let tests = &view.tests;
         let has_suite = state.desired().suites.contains_key(name);
         let shown = match tests.state {
@@ -176,17 +186,34 @@ impl Publisher {
             (TestsState::None, Some(run)) => run.state,
             (state, _) => state,
         };
+        // Its tests stay as they were; that is not what is on disk.
+        let (state, current, broken) = match broken {
+            Some(broken) => (TestsState::Error, false, Some(place_and_message(broken))),
+            None => (state, tests.current, None),
+        };
         TestsStatus {
             state,
-            current: tests.current,
+            current,
             run: shown.map(|run| run.id.clone()),
             started_at: shown.map(|run| run.started_at.clone()),
             duration_ms: shown.and_then(|run| run.duration_ms),
             passed: shown.and_then(|run| run.passed),
             failed: shown.and_then(|run| run.failed),
             skipped: shown.and_then(|run| run.skipped),
-            reason: tests.reason.clone().or_else(|| shown.and_then(|run| run.reason.clone())),
+            reason: broken
+                .or_else(|| tests.reason.clone())
+                .or_else(|| shown.and_then(|run| run.reason.clone())),
             warm: 0,
         }
+    }
+}
+
+fn place_and_message(found: &devd_compose::Diagnostic) -> String {
+    match (&found.file, found.line) {
+        (Some(file), Some(line)) => {
+            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            format!("{file}:{line}: {}", found.message)
+        }
+        _ => found.message.clone(),
     }
 }

@@ -6,8 +6,8 @@ use super::{Request, Verb};
 use crate::engine::spec::Act;
 use crate::engine::{Engine, Progress};
 use devd_logic::Event;
-use devd_proto::{Code, Problem, RunId, RunStarted, ServiceName, TestsState};
-use std::collections::BTreeMap;
+use devd_proto::{Code, Problem, ProjectName, RunId, RunStarted, ServiceName, TestsState};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 impl<E: Engine> Loop<E> {
@@ -15,6 +15,10 @@ impl<E: Engine> Loop<E> {
     pub(super) fn request(&mut self, request: Request) {
         match request {
             Request::Up { services, build, reply } => {
+                for farewell in self.farewells.drain(..) {
+                    let title = format!("{} was brought up again before it was down", self.blueprint.name);
+                    let _ = farewell.send(Err(Problem::new(Code::NameTaken, title)));
+                }
                 self.step(Event::UpRequested { services: services.into_iter().collect(), build });
                 self.answer_revision(reply);
             }
@@ -29,12 +33,13 @@ impl<E: Engine> Loop<E> {
                 let _ = reply.send(answer);
             }
             Request::Cancel { run, reply } => {
-                let live = self.live.contains_key(&run);
+                let known = self.live.contains_key(&run) || self.queued.contains_key(&run);
                 self.step(Event::CancelRequested { run });
-                let _ = reply.send(live);
+                let _ = reply.send(known);
             }
-            Request::Awaits { run, reply } => {
-                let _ = reply.send(self.live.contains_key(&run) || self.state.is_waiting(&run));
+            Request::Run { run, reply } => {
+                let live = self.live.get(&run).map(|live| &live.run);
+                let _ = reply.send(live.or_else(|| self.queued.get(&run)).cloned());
             }
             Request::Flush { reply } => {
                 self.publish();
@@ -42,7 +47,8 @@ impl<E: Engine> Loop<E> {
             }
             Request::Close { reply } => {
                 self.gone = true;
-                tokio::spawn(close(self.surroundings.engine.clone(), std::mem::take(&mut self.live), reply));
+                let (engine, project) = (self.surroundings.engine.clone(), self.blueprint.name.clone());
+                tokio::spawn(close(engine, project, std::mem::take(&mut self.live), reply));
             }
             Request::Down { volumes, reply } => {
                 self.farewells.push(reply);
@@ -117,27 +123,48 @@ impl<E: Engine> Loop<E> {
         let started = chosen.into_iter().map(|service| {
             let run = self.state.joinable_run(&service, args).unwrap_or_else(|| {
                 let run = self.state.reserve_run();
-                let (service, args) = (service.clone(), args.to_vec());
-                self.step(Event::TestRequested { service, run: run.clone(), args });
+                self.queue(run.clone(), service.clone(), args.to_vec());
                 run
             });
             RunStarted { id: run, service }
         });
         Ok(started.collect())
     }
+
+    fn queue(&mut self, run: RunId, service: ServiceName, args: Vec<String>) {
+        if let Some(job) = self.job(&run, &service, args.clone()) {
+            let record = self.run_record(run.clone(), service.clone(), &job);
+            self.queued.insert(run.clone(), record);
+        }
+        self.step(Event::TestRequested { service, run, args });
+    }
 }
 
 /// Ends test runs for good: there is no loop any more that would clean up behind them.
-async fn close<E: Engine>(engine: E, live: BTreeMap<RunId, Live>, reply: oneshot::Sender<()>) {
+async fn close<E: Engine>(
+    engine: E,
+    project: ProjectName,
+    live: BTreeMap<RunId, Live>,
+    reply: oneshot::Sender<()>,
+) {
     for live in live.values() {
         live.cancel.cancel();
     }
-    for (id, live) in live {
+    for live in live.into_values() {
         // A run that panicked is cleaned up behind all the same.
         let _ = live.task.await;
-        let act = Act::RemoveEnvironment { project: live.run.project.to_string(), run: id.to_string() };
+    }
+    let environments = match engine.observe(project.as_str(), &[]).await {
+        Ok(look) => look.observed.environments,
+        Err(error) => {
+            tracing::warn!(%project, %error, "test environments are left for the next start to remove");
+            BTreeSet::new()
+        }
+    };
+    for id in environments {
+        let act = Act::RemoveEnvironment { project: project.to_string(), environment: id.to_string() };
         if let Err(error) = engine.apply(&act, &Progress::none()).await {
-            tracing::warn!(run = %id, %error, "its environment is left for the next start to remove");
+            tracing::warn!(%project, environment = %id, %error, "left for the next start to remove");
         }
     }
     // Whoever asked may have lost patience.

@@ -15,7 +15,9 @@ use crate::hub::Hub;
 use crate::warm::Job;
 use crate::watch::{Action, Change, Watcher};
 use devd_logic::{Effect, Event, Limits, Memory, Op, Reaction, RunCause, State};
-use devd_proto::{Code, Problem, ProjectSource, Removed, Run, RunId, ServiceName, TestsState, What};
+use devd_proto::{
+    Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, TestsState, What,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,8 +60,8 @@ pub async fn start<E: Engine>(
     let publisher = Publisher::new(clock, &blueprint, surroundings.hub.clone());
     let handle_status = publisher.subscribe();
     let (blueprints, handle_blueprint) = watch::channel(Arc::clone(&blueprint));
-    let (registration, registrations) = watch::channel(None);
-    tokio::spawn(save(surroundings.history.clone(), registrations));
+    let (registration, registrations) = mpsc::unbounded_channel();
+    tokio::spawn(save(surroundings.history.clone(), name.clone(), registrations));
     let mut this = Loop {
         state: State::new(name.clone(), surroundings.limits, memory, next_run),
         executor: Executor::new(name.clone(), surroundings.engine.clone(), sender.clone()),
@@ -72,20 +74,25 @@ pub async fn start<E: Engine>(
         publisher,
         look: Look::default(),
         live: BTreeMap::new(),
+        queued: BTreeMap::new(),
         pending: Pending::default(),
         images_owed: blueprint.suites.keys().cloned().collect(),
         paths: BTreeMap::new(),
         files_known: false,
-        history: None,
+        recalled: BTreeSet::new(),
         removed: Removed::default(),
         farewells: Vec::new(),
         gone: false,
     };
     let handle = Handle { name: name.clone(), sender, status: handle_status, blueprint: handle_blueprint };
-    this.recall();
+    this.recall(blueprint.suites.keys().cloned().collect());
     this.remember(this.state.memory());
     tokio::spawn(async move {
-        this.handle(Message::Loaded(blueprint));
+        if blueprint.loaded {
+            this.handle(Message::Loaded(blueprint));
+        } else {
+            this.step(Event::Invalid);
+        }
         this.publish();
         this.run(receiver).await;
         ended();
@@ -102,19 +109,20 @@ pub(super) struct Loop<E> {
     blueprints: watch::Sender<Arc<Blueprint>>,
     source: ProjectSource,
     executor: Executor<E>,
-    /// What is to be remembered; the newest wins.
-    registration: watch::Sender<Option<Registration>>,
+    registration: mpsc::UnboundedSender<Remembrance>,
     pub(super) publisher: Publisher,
     look: Look,
     pub(super) live: BTreeMap<RunId, Live>,
+    /// Runs that were asked for and have not begun.
+    pub(super) queued: BTreeMap<RunId, Run>,
     pending: Pending,
     /// Suites whose images must be built before their next run.
     images_owed: BTreeSet<ServiceName>,
     /// Changed files since each suite's last run.
     paths: BTreeMap<ServiceName, BTreeSet<String>>,
     files_known: bool,
-    /// The newest verdicts of an earlier life, until they were compared with what is on disk.
-    history: Option<Vec<Run>>,
+    /// Suites whose newest verdict of an earlier life is known, if there is one.
+    recalled: BTreeSet<ServiceName>,
     removed: Removed,
     pub(super) farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>,
     pub(super) gone: bool,
@@ -145,7 +153,10 @@ impl<E: Engine> Loop<E> {
                         return;
                     }
                     for message in batch.drain(..) {
-                        self.handle(message);
+                        // Whoever asks after the end gets no answer, which says so.
+                        if !self.gone {
+                            self.handle(message);
+                        }
                     }
                 }
                 () = sleep => self.step(Event::Tick),
@@ -160,21 +171,21 @@ impl<E: Engine> Loop<E> {
         self.publisher.publish(&view, &self.state, &self.blueprint, &self.look);
     }
 
-    /// Fetches the verdicts of an earlier life.
-    fn recall(&self) {
+    /// Fetches these suites' verdicts of an earlier life.
+    fn recall(&self, services: BTreeSet<ServiceName>) {
         let (history, sender) = (self.surroundings.history.clone(), self.executor.sender());
-        let (project, services) = (self.blueprint.name.clone(), self.blueprint.suites.keys().cloned());
-        let services: Vec<ServiceName> = services.collect();
+        let project = self.blueprint.name.clone();
         tokio::spawn(async move {
             let mut runs = Vec::new();
             for service in services {
-                match history.last(&project, &service).await {
-                    Ok(run) => runs.extend(run),
-                    Err(error) => tracing::warn!(%project, %service, %error, "no verdict can be recalled"),
-                }
+                let run = history.last(&project, &service).await.unwrap_or_else(|error| {
+                    tracing::warn!(%project, %service, %error, "no verdict can be recalled");
+                    None
+                });
+                runs.push((service, run));
             }
             // The loop may have ended in the meantime.
-            let _ = sender.send(Message::History(runs));
+            let _ = sender.send(Message::Recalled(runs));
         });
     }
 
@@ -201,11 +212,13 @@ impl<E: Engine> Loop<E> {
                 self.files_known = true;
                 self.compare();
             }
-            Message::History(runs) => {
-                for run in &runs {
-                    self.publisher.last_runs.entry(run.service.clone()).or_insert_with(|| run.clone());
+            Message::Recalled(runs) => {
+                for (service, run) in runs {
+                    if let Some(run) = run {
+                        self.publisher.last_runs.entry(service.clone()).or_insert(run);
+                    }
+                    self.recalled.insert(service);
                 }
-                self.history = Some(runs);
                 self.compare();
             }
             Message::Progress(service, line) => {
@@ -255,6 +268,26 @@ impl<E: Engine> Loop<E> {
         for effect in self.state.step(now, event) {
             self.carry_out(effect);
         }
+        self.drop_queued();
+    }
+
+    /// Queued runs that will never begin, because they were called off or their tests are gone from the files, have
+    /// ended: whoever waits for them is told.
+    fn drop_queued(&mut self) {
+        let dropped: Vec<RunId> =
+            self.queued.keys().filter(|run| !self.state.is_waiting(run)).cloned().collect();
+        for id in dropped {
+            let Some(mut run) = self.queued.remove(&id) else { continue };
+            run.state = TestsState::Cancelled;
+            run.finished_at = Some(clock::now_text());
+            let (history, hub) = (self.surroundings.history.clone(), self.surroundings.hub.clone());
+            tokio::spawn(async move {
+                if let Err(error) = history.finish(&run).await {
+                    tracing::error!(run = %run.id, %error, "a run could not be recorded");
+                }
+                hub.tell(&run.project.clone(), What::RunFinished { run: Box::new(run) });
+            });
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -299,15 +332,30 @@ impl<E: Engine> Loop<E> {
             stopped: memory.stopped,
             completed: memory.completed,
         };
-        self.registration.send_replace(Some(registration));
+        // Fails only when the runtime is going down, and then nothing changes any more.
+        let _ = self.registration.send(Remembrance::Keep(Box::new(registration)));
     }
 
-    fn loaded(&mut self, blueprint: Arc<Blueprint>) {
+    fn loaded(&mut self, mut blueprint: Arc<Blueprint>) {
         self.publisher.error = None;
-        let new = blueprint.suites.keys().filter(|name| !self.blueprint.suites.contains_key(*name));
-        self.images_owed.extend(new.cloned());
+        // Tests whose file does not load stay as they were; the status says what is wrong with it.
+        let broken = blueprint.broken_suites.keys();
+        let kept: Vec<_> = broken
+            .filter_map(|name| Some((name.clone(), self.blueprint.suites.get(name)?.clone())))
+            .collect();
+        if !kept.is_empty() {
+            Arc::make_mut(&mut blueprint).suites.extend(kept);
+        }
+        let desired = blueprint.desired();
+        for (name, suite) in &desired.suites {
+            if self.state.desired().suites.get(name) != Some(suite) {
+                self.images_owed.insert(name.clone());
+            }
+        }
+        let unknown = blueprint.suites.keys().filter(|name| !self.recalled.contains(*name));
+        self.recall(unknown.cloned().collect());
         self.blueprint = Arc::clone(&blueprint);
-        self.step(Event::Loaded(Box::new(blueprint.desired())));
+        self.step(Event::Loaded(Box::new(desired)));
         self.blueprints.send_replace(blueprint);
         self.compare();
     }
@@ -366,21 +414,28 @@ impl<E: Engine> Loop<E> {
 
     /// Tells the logic which verdicts of an earlier life hold for what is on disk, once both are known.
     fn compare(&mut self) {
-        let (true, Some(runs)) = (self.files_known, &self.history) else { return };
-        let services: Vec<ServiceName> = self.blueprint.suites.keys().cloned().collect();
+        if !self.files_known {
+            return;
+        }
+        let services = self.blueprint.suites.keys().filter(|name| self.recalled.contains(*name));
         let verdicts: Vec<_> = services
-            .into_iter()
             .map(|service| {
-                let digest = self.surroundings.watcher.digest(&self.blueprint.name, &service);
-                let run = runs.iter().find(|run| run.service == service);
-                let same = run.filter(|run| digest.is_some_and(|digest| digest == run.content));
-                let verdict = same.and_then(outcome_of);
-                (service, verdict)
+                let content = self.content(service);
+                let last = self.publisher.last_runs.get(service);
+                let same = last.filter(|run| content.is_some_and(|content| content == run.content));
+                (service.clone(), same.and_then(outcome_of))
             })
             .collect();
         for (service, verdict) in verdicts {
             self.step(Event::Baseline { service, verdict });
         }
+    }
+
+    /// What a run of these tests would test: the watched files and the definition of the tests.
+    fn content(&self, service: &ServiceName) -> Option<String> {
+        let files = self.surroundings.watcher.digest(&self.blueprint.name, service)?;
+        let definition = &self.state.desired().suites.get(service)?.definition;
+        Some(format!("{files}-{}", definition.get(..16).unwrap_or(definition)))
     }
 
     fn note_exits(&mut self, look: &Look) {
@@ -406,45 +461,22 @@ impl<E: Engine> Loop<E> {
         cause: &RunCause,
         event: devd_logic::Moment,
     ) {
-        let Some(suite) = self.blueprint.suites.get(&service) else {
+        let Some(mut job) = self.job(&id, &service, args) else {
             // The files lost it in this very step; the logic learns that nothing came of it.
             self.step(Event::RunEnded { run: id, outcome: devd_logic::Outcome::Lost });
             return;
         };
-        let job = Job {
-            run: id.clone(),
-            project: self.blueprint.name.clone(),
-            service: service.clone(),
-            suite: Arc::new(suite.clone()),
-            args,
-            build: self.images_owed.remove(&service),
-        };
+        job.build = self.images_owed.remove(&service);
         let now = self.clock.now();
         let age = now.saturating_sub(event);
-        let paths = match cause {
-            RunCause::Changed(_) => self.paths.remove(&service).unwrap_or_default(),
-            RunCause::Untested | RunCause::Requested => BTreeSet::new(),
-        };
-        let run = Run {
-            id: id.clone(),
-            project: job.project.clone(),
-            service: service.clone(),
-            state: TestsState::Running,
-            cause: cause_word(cause).to_owned(),
-            paths: paths.into_iter().collect(),
-            content: self.surroundings.watcher.digest(&job.project, &service).unwrap_or_default(),
-            command: job.command().unwrap_or_default(),
-            exit_code: None,
-            reason: None,
-            started_at: clock::now_text(),
-            finished_at: None,
-            duration_ms: None,
-            passed: None,
-            failed: None,
-            skipped: None,
-            failures: Vec::new(),
-            stages: vec![runs::stage_at("event", std::time::Duration::ZERO), runs::stage_at("decided", age)],
-        };
+        let mut run = self.run_record(id.clone(), service.clone(), &job);
+        run.state = TestsState::Running;
+        run.cause = cause_word(cause).to_owned();
+        run.stages = vec![runs::stage_at("event", std::time::Duration::ZERO), runs::stage_at("decided", age)];
+        if let RunCause::Changed(_) = cause {
+            run.paths = self.paths.remove(&service).unwrap_or_default().into_iter().collect();
+        }
+        self.queued.remove(&id);
         self.surroundings.hub.tell(&job.project, What::RunStarted { run: Box::new(run.clone()) });
         let cancel = CancellationToken::new();
 
@@ -455,6 +487,42 @@ impl<E: Engine> Loop<E> {
         self.live.insert(id, Live { run, cancel, task: tokio::spawn(work) });
     }
 
+    pub(super) fn job(&self, run: &RunId, service: &ServiceName, args: Vec<String>) -> Option<Job> {
+        Some(Job {
+            run: run.clone(),
+            project: self.blueprint.name.clone(),
+            service: service.clone(),
+            suite: Arc::new(self.blueprint.suites.get(service)?.clone()),
+            args,
+            build: false,
+        })
+    }
+
+    /// A run that has not begun.
+    pub(super) fn run_record(&self, id: RunId, service: ServiceName, job: &Job) -> Run {
+        Run {
+            id,
+            project: job.project.clone(),
+            content: self.content(&service).unwrap_or_default(),
+            service,
+            state: TestsState::Queued,
+            cause: cause_word(&RunCause::Requested).to_owned(),
+            paths: Vec::new(),
+            command: job.command().unwrap_or_default(),
+            partial: !job.args.is_empty(),
+            exit_code: None,
+            reason: None,
+            started_at: clock::now_text(),
+            finished_at: None,
+            duration_ms: None,
+            passed: None,
+            failed: None,
+            skipped: None,
+            failures: Vec::new(),
+            stages: Vec::new(),
+        }
+    }
+
     fn run_done(&mut self, done: runs::Done) {
         let service = done.run.service.clone();
         self.live.remove(&done.run.id);
@@ -462,7 +530,8 @@ impl<E: Engine> Loop<E> {
         if done.build_owed {
             self.images_owed.insert(service.clone());
         }
-        if done.run.state != TestsState::Cancelled {
+        // Some of the tests say nothing of the whole.
+        if done.run.state != TestsState::Cancelled && !done.run.partial {
             self.publisher.last_runs.insert(service, done.run.clone());
         }
         self.surroundings
@@ -473,28 +542,49 @@ impl<E: Engine> Loop<E> {
 
     fn say_farewell(&mut self, problems: Vec<String>) {
         self.gone = true;
-        // Forgotten: nothing of it may be saved after its removal.
-        self.registration.send_replace(None);
-        for reply in self.farewells.drain(..) {
-            let answer = if problems.is_empty() {
-                Ok(self.removed.clone())
-            } else {
-                let title = format!("not everything could be removed: {}", problems.join("; "));
-                Err(Problem::new(Code::EngineRefused, title))
-            };
-            let _ = reply.send(answer);
-        }
+        let answer = if problems.is_empty() {
+            Ok(self.removed.clone())
+        } else {
+            let title = format!("not everything could be removed: {}", problems.join("; "));
+            Err(Problem::new(Code::EngineRefused, title))
+        };
+        let farewells = std::mem::take(&mut self.farewells);
+        let _ = self.registration.send(Remembrance::Forget { farewells, answer });
         self.surroundings.hub.tell(&self.blueprint.name, What::Removed);
     }
 }
 
+/// What is to be remembered of a project.
+enum Remembrance {
+    /// This.
+    Keep(Box<Registration>),
+    /// Nothing. Whoever took it down is answered when that is so on disk: nobody else sees to it, for a client may be
+    /// gone by then.
+    Forget { farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>, answer: Result<Removed, Problem> },
+}
+
 /// Saves what is to be remembered, one after the other: were they tasks of their own, an older one could come last.
-async fn save(history: History, mut registrations: watch::Receiver<Option<Registration>>) {
-    while registrations.changed().await.is_ok() {
-        let registration = registrations.borrow_and_update().clone();
-        let Some(registration) = registration else { continue };
-        if let Err(error) = history.save_project(&registration).await {
-            tracing::error!(project = %registration.name, %error, "the project could not be remembered");
+async fn save(
+    history: History,
+    project: ProjectName,
+    mut remembrances: mpsc::UnboundedReceiver<Remembrance>,
+) {
+    while let Some(remembrance) = remembrances.recv().await {
+        match remembrance {
+            Remembrance::Keep(registration) => {
+                if let Err(error) = history.save_project(&registration).await {
+                    tracing::error!(%project, %error, "the project could not be remembered");
+                }
+            }
+            Remembrance::Forget { farewells, answer } => {
+                if let Err(error) = history.remove_project(&project).await {
+                    tracing::error!(%project, %error, "the project could not be forgotten");
+                }
+                for reply in farewells {
+                    // A client that went away needs no answer.
+                    let _ = reply.send(answer.clone());
+                }
+            }
         }
     }
 }
@@ -517,6 +607,7 @@ fn cause_word(cause: &RunCause) -> &'static str {
     match cause {
         RunCause::Untested => "first",
         RunCause::Changed(_) => "save",
+        RunCause::Redefined => "definition",
         RunCause::Requested => "request",
     }
 }

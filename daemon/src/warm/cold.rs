@@ -5,6 +5,7 @@ use crate::blueprint::Stack;
 use crate::engine::spec::Act;
 use crate::engine::{Applied, Engine, EngineError, Output, Progress};
 use devd_compose::model::{Condition, Service};
+use devd_logic::EnvironmentId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run<E: Engine>(
     engine: &E,
     job: &Job,
+    id: &EnvironmentId,
     output: Output,
     progress: &Progress,
     cancel: &CancellationToken,
@@ -23,7 +25,7 @@ pub async fn run<E: Engine>(
     let environment = Environment {
         engine,
         job,
-        stack: Stack::environment(&job.suite.project, &job.project, &job.run, &job.service),
+        stack: Stack::environment(&job.suite.project, &job.project, id, &job.service),
         cancel,
     };
     let needed = job.suite.project.closure(&job.suite.service);
@@ -31,13 +33,14 @@ pub async fn run<E: Engine>(
     stage(Stage::Images);
     environment.resources().await?;
     let containers = environment.create(&needed).await?;
-    environment.start_dependencies(&needed, &containers).await?;
+    let timeout = job.suite.settings.timeout;
+    let ready = environment.start_dependencies(&needed, &containers);
+    tokio::time::timeout(timeout, ready).await.map_err(|_| RunError::TimedOut(timeout))??;
     stage(Stage::Ready);
     let Some(tests) = containers.get(&job.suite.service) else {
         return Err(RunError::NotRun(format!("no service {} in the tests' file", job.suite.service)));
     };
     stage(Stage::Released);
-    let timeout = job.suite.settings.timeout;
     tokio::select! {
         ended = engine.run(tests, output) => ended.map_err(|error| not_run("the tests", error)),
         () = tokio::time::sleep(timeout) => Err(RunError::TimedOut(timeout)),

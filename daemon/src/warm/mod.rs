@@ -52,7 +52,7 @@ pub enum Stage {
     Images,
     /// The environment is complete: dependencies are healthy.
     Ready,
-    /// The tests' process was started.
+    /// The tests' process is being started.
     Released,
 }
 

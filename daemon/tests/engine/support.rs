@@ -262,7 +262,7 @@ impl World {
     /// Containers of test environments.
     pub(crate) fn environments(&self) -> String {
         let filter = format!("label=dev.devd.project={}", self.project);
-        docker(&["ps", "-aq", "--filter", &filter, "--filter", "label=dev.devd.run"])
+        docker(&["ps", "-aq", "--filter", &filter, "--filter", "label=dev.devd.environment"])
     }
 
     pub(crate) fn container(&self, service: &str) -> String {

@@ -2,8 +2,8 @@
 
 use crate::stage::{Stage, map, staged};
 use devd_compose::model::Healthcheck;
-use devd_logic::{ContainerState, Health};
-use devd_proto::{EngineState, RunId};
+use devd_logic::{ContainerState, EnvironmentId, Health};
+use devd_proto::EngineState;
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::spec::{Act, ContainerSpec, compose, label};
 use devdd::engine::{Engine, EngineChange, EngineError};
@@ -17,7 +17,7 @@ fn of_a_run(stage: &Stage, run: &str, spec: ContainerSpec) -> ContainerSpec {
     let run_project = format!("{}-devd-{run}", stage.project);
     let labels = map(&[
         (label::PROJECT, &stage.project),
-        (label::RUN, run),
+        (label::ENVIRONMENT, run),
         (compose::PROJECT, &run_project),
         (compose::SERVICE, "tests"),
     ]);
@@ -58,7 +58,7 @@ async fn a_look_sees_the_whole_project() {
         assert_eq!((of(&idle).state, of(&idle).started.as_str()), (ContainerState::Created, ""));
         assert_eq!(observed.networks, BTreeSet::from([format!("{}_default", stage.project)]));
         assert_eq!(observed.volumes, BTreeSet::from([format!("{}_data", stage.project)]));
-        assert_eq!(observed.environments, BTreeSet::from([RunId::new("r1")]));
+        assert_eq!(observed.environments, BTreeSet::from([EnvironmentId::new("r1")]));
         assert_eq!(observed.images.keys().collect::<Vec<_>>(), ["busybox:1"]);
         assert_eq!(observed.images["busybox:1"], of(&web).image);
         assert!(look.details[&web].started_at.starts_with("20") && look.details[&web].finished_at.is_empty());
@@ -75,7 +75,7 @@ async fn a_look_sees_the_whole_project() {
 #[tokio::test]
 async fn an_environment_is_removed_whole() {
     staged("environment", |stage| async move {
-        let labels = map(&[(label::PROJECT, &stage.project), (label::RUN, "r1")]);
+        let labels = map(&[(label::PROJECT, &stage.project), (label::ENVIRONMENT, "r1")]);
         let mut network = stage.network("tests");
         network.labels.clone_from(&labels);
         let mut volume = stage.volume("tests");
@@ -91,10 +91,10 @@ async fn an_environment_is_removed_whole() {
         }
         let other = stage.create(of_a_run(&stage, "r2", stage.script("tests", "true"))).await;
 
-        let act = Act::RemoveEnvironment { project: stage.project.clone(), run: "r1".to_owned() };
+        let act = Act::RemoveEnvironment { project: stage.project.clone(), environment: "r1".to_owned() };
         stage.act(act.clone()).await.unwrap();
         let look = stage.look().await.observed;
-        assert_eq!(look.environments, BTreeSet::from([RunId::new("r2")]));
+        assert_eq!(look.environments, BTreeSet::from([EnvironmentId::new("r2")]));
         assert!(stage.exists(&other).await);
         stage.act(act).await.unwrap();
     })

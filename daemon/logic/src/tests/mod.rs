@@ -1,5 +1,6 @@
 //! The decisions, in a small truthful world.
 
+mod mishaps;
 mod properties;
 mod scenarios;
 mod world;

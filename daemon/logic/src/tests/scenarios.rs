@@ -51,8 +51,8 @@ fn a_project_comes_up_in_the_order_of_its_needs_and_is_tested_then() {
         180ms run web as shop-2  # not tested yet
         580ms shop-1 passed
         580ms shop-2 passed
-        590ms remove environment shop-1  # its run has ended
-        590ms remove environment shop-2  # its run has ended
+        590ms remove environment shop-1  # nobody needs it any more
+        590ms remove environment shop-2  # nobody needs it any more
     "#]]
     .assert_eq(&told(&world, ms(0)));
 }
@@ -68,7 +68,7 @@ fn a_save_restarts_the_service_and_reruns_its_tests_side_by_side() {
             10ms restart api  # api/main.py changed
             10ms run api as shop-3  # api/main.py changed
             410ms shop-3 passed
-            415ms remove environment shop-3  # its run has ended
+            420ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -84,7 +84,7 @@ fn a_pushed_save_waits_for_nothing() {
             0ms restart api  # api/main.py changed
             0ms run api as shop-3  # api/main.py changed
             400ms shop-3 passed
-            405ms remove environment shop-3  # its run has ended
+            410ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -104,7 +104,7 @@ fn an_editor_that_speaks_after_the_event_ends_the_wait() {
             3ms restart api  # api/main.py changed
             3ms run api as shop-3  # api/main.py changed
             403ms shop-3 passed
-            408ms remove environment shop-3  # its run has ended
+            413ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -123,7 +123,7 @@ fn a_branch_switch_is_one_restart_and_one_run() {
             2150ms restart api  # api/19.py changed
             2150ms run api as shop-3  # api/19.py changed
             2550ms shop-3 passed
-            2555ms remove environment shop-3  # its run has ended
+            2560ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -143,16 +143,16 @@ fn a_newer_save_supersedes_a_run_but_not_for_ever() {
             150ms cancel shop-3
             170ms shop-3 cancelled
             170ms run web as shop-4  # web/1.js changed
-            175ms remove environment shop-3  # its run has ended
+            180ms remove environment shop-3  # nobody needs it any more
             300ms cancel shop-4
             320ms shop-4 cancelled
             320ms run web as shop-5  # web/2.js changed
-            325ms remove environment shop-4  # its run has ended
+            330ms remove environment shop-4  # nobody needs it any more
             720ms shop-5 passed
             720ms run web as shop-6  # web/4.js changed
-            725ms remove environment shop-5  # its run has ended
+            730ms remove environment shop-5  # nobody needs it any more
             1120ms shop-6 passed
-            1125ms remove environment shop-6  # its run has ended
+            1130ms remove environment shop-6  # nobody needs it any more
         "#]],
     );
 }
@@ -188,14 +188,14 @@ fn a_service_that_keeps_dying_backs_off_and_a_save_gives_it_a_new_chance() {
             0ms run api as shop-3  # api/main.py changed
             125ms start api  # it died
             400ms shop-3 passed
-            405ms remove environment shop-3  # its run has ended
+            410ms remove environment shop-3  # nobody needs it any more
             650ms start api  # it died
             1675ms start api  # it died
             3000ms (api: exited with code 1, starting again soon)
             3000ms start api  # api/main.py changed
             3000ms run api as shop-4  # api/main.py changed
             3400ms shop-4 passed
-            3405ms remove environment shop-4  # its run has ended
+            3410ms remove environment shop-4  # nobody needs it any more
         "#]],
     );
 }
@@ -217,9 +217,9 @@ fn a_stopped_service_stays_stopped_and_a_save_does_not_start_it() {
             0ms remember stopped: ["web"]
             30ms run web as shop-3  # web/app.js changed
             430ms shop-3 passed
-            435ms remove environment shop-3  # its run has ended
-            465ms remember stopped: []
-            470ms start web  # web/app.js changed
+            440ms remove environment shop-3  # nobody needs it any more
+            470ms remember stopped: []
+            475ms start web  # web/app.js changed
         "#]],
     );
 }
@@ -239,7 +239,7 @@ fn a_changed_dockerfile_builds_and_replaces() {
             70ms create api  # it has no container
             100ms start api  # api/Dockerfile changed
             410ms shop-3 passed
-            415ms remove environment shop-3  # its run has ended
+            420ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -261,7 +261,7 @@ fn a_build_that_fails_waits_for_a_change_and_leaves_what_runs() {
             10ms run api as shop-3  # api/Dockerfile changed
             30ms failed: Refused("refused")
             410ms shop-3 passed
-            415ms remove environment shop-3  # its run has ended
+            420ms remove environment shop-3  # nobody needs it any more
             60000ms (api: refused)
             60000ms build api  # api/Dockerfile changed
             60010ms run api as shop-4  # api/Dockerfile changed
@@ -269,7 +269,7 @@ fn a_build_that_fails_waits_for_a_change_and_leaves_what_runs() {
             60060ms create api  # it has no container
             60090ms start api  # api/Dockerfile changed
             60410ms shop-4 passed
-            60415ms remove environment shop-4  # its run has ended
+            60420ms remove environment shop-4  # nobody needs it any more
         "#]],
     );
 }
@@ -317,7 +317,7 @@ fn the_engine_goes_and_comes_back() {
             5060ms start db  # it does not run
             5060ms run api as shop-3  # api/main.py changed
             5460ms shop-3 passed
-            5465ms remove environment shop-3  # its run has ended
+            5470ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -339,9 +339,9 @@ fn a_requested_run_is_joined_and_not_superseded() {
             0ms run api as shop-3  # requested
             400ms shop-3 passed
             400ms run api as shop-4  # api/main.py changed
-            405ms remove environment shop-3  # its run has ended
+            410ms remove environment shop-3  # nobody needs it any more
             800ms shop-4 passed
-            805ms remove environment shop-4  # its run has ended
+            810ms remove environment shop-4  # nobody needs it any more
         "#]],
     );
 }
@@ -364,9 +364,9 @@ fn a_request_does_not_join_a_run_that_is_being_called_off() {
             50ms cancel shop-3
             70ms shop-3 cancelled
             70ms run api as shop-4  # requested
-            75ms remove environment shop-3  # its run has ended
+            80ms remove environment shop-3  # nobody needs it any more
             470ms shop-4 passed
-            475ms remove environment shop-4  # its run has ended
+            480ms remove environment shop-4  # nobody needs it any more
         "#]],
     );
 }
@@ -387,7 +387,7 @@ fn a_verdict_is_not_current_from_the_save_until_its_run_has_ended() {
         expect![[r#"
             10ms run api as shop-3  # api/main.py changed
             410ms shop-3 passed
-            415ms remove environment shop-3  # its run has ended
+            420ms remove environment shop-3  # nobody needs it any more
         "#]],
     );
 }
@@ -438,7 +438,7 @@ fn a_service_that_writes_into_its_own_folder_is_held_and_named() {
             11610ms restart api  # api/generated.py changed
             11610ms run api as shop-15  # api/generated.py changed
             12010ms shop-15 passed
-            12015ms remove environment shop-15  # its run has ended
+            12020ms remove environment shop-15  # nobody needs it any more
         "#]],
     );
 }

@@ -39,6 +39,7 @@ enum Due {
     Answer(Box<Observed>),
     NoAnswer,
     Probed(ServiceName, String, bool),
+    RunBegins(RunId),
     RunEnds(RunId),
 }
 
@@ -52,7 +53,7 @@ pub(super) struct World {
     boxes: Vec<Box_>,
     networks: BTreeSet<String>,
     images: BTreeMap<String, String>,
-    environments: BTreeSet<RunId>,
+    environments: BTreeSet<EnvironmentId>,
     runs: BTreeMap<RunId, (ServiceName, u32, bool)>,
     /// The content of each service's files.
     disk: BTreeMap<ServiceName, u32>,
@@ -87,12 +88,12 @@ pub(super) fn ms(n: u64) -> Moment {
 
 /// `db`, `api` that needs db to be healthy, and `web` that needs api to be started; api and web are built and have tests.
 pub(super) fn shop() -> Desired {
-    let service = |text: &str, build, needs: Vec<(&str, Condition)>| {
+    let service = |text: &str, build: bool, needs: Vec<(&str, Condition)>| {
         let needs = needs.into_iter();
         Service {
             definition: format!("{text}-v1"),
             image: format!("shop-{text}"),
-            build,
+            build: build.then(|| "build-v1".to_owned()),
             pull: Pull::Missing,
             needs: needs
                 .map(|(service, condition)| Need { service: name(service), condition, required: true })
@@ -106,8 +107,8 @@ pub(super) fn shop() -> Desired {
             (name("web"), service("web", true, vec![("api", Condition::Started)])),
         ]),
         suites: BTreeMap::from([
-            (name("api"), Suite { on_change: true }),
-            (name("web"), Suite { on_change: true }),
+            (name("api"), Suite { definition: "v1".to_owned(), on_change: true }),
+            (name("web"), Suite { definition: "v1".to_owned(), on_change: true }),
         ]),
         networks: BTreeSet::from(["shop_default".to_owned()]),
         volumes: BTreeSet::new(),
@@ -241,14 +242,15 @@ impl World {
                 let cause = match cause {
                     RunCause::Untested => "not tested yet".to_owned(),
                     RunCause::Changed(path) => format!("{path} changed"),
+                    RunCause::Redefined => "it is defined otherwise".to_owned(),
                     RunCause::Requested => "requested".to_owned(),
                 };
                 self.say(format!("run {service} as {run}  # {cause}"));
                 let twin = self.runs.values().find(|(other, ..)| *other == service);
                 assert!(twin.is_none(), "two runs of {service}\n{}", self.log.join("\n"));
                 let content = self.disk.get(&service).copied().unwrap_or(0);
-                self.environments.insert(run.clone());
                 self.runs.insert(run.clone(), (service, content, false));
+                self.later(ms(0), Due::RunBegins(run.clone()));
                 let delay = self.delay(RUN);
                 self.later(delay, Due::RunEnds(run));
             }
@@ -271,7 +273,7 @@ impl World {
         }
     }
 
-    fn look(&self) -> Observed {
+    pub(super) fn look(&self) -> Observed {
         let container = |it: &Box_| Container {
             id: it.id.clone(),
             name: format!("shop-{}-1", it.service),
@@ -354,7 +356,8 @@ impl World {
                 self.networks.remove(network);
             }
             Op::RemoveEnvironment(run) => {
-                assert!(!self.runs.contains_key(run), "removed the environment of a live run {run}");
+                let live = self.runs.contains_key(&RunId::new(run.as_str()));
+                assert!(!live, "removed the environment of a live run {run}");
                 self.environments.remove(run);
             }
             Op::CreateVolume(_) | Op::RemoveVolume(_) => {}
@@ -409,8 +412,16 @@ impl World {
                 }
                 self.tell(Event::Probed { service, started, healthy });
             }
+            Due::RunBegins(run) => {
+                let environment = EnvironmentId::new(run.as_str());
+                self.tell(Event::EnvironmentHeld(environment.clone()));
+                if self.runs.contains_key(&run) {
+                    self.environments.insert(environment);
+                }
+            }
             Due::RunEnds(run) => {
                 let Some((service, content, cancelled)) = self.runs.remove(&run) else { return true };
+                self.tell(Event::EnvironmentLeft(EnvironmentId::new(run.as_str())));
                 let outcome = if self.engine_gone {
                     Outcome::Lost
                 } else if cancelled {
@@ -488,6 +499,11 @@ impl World {
             Some(code) => self.dies.insert(name(service), code),
             None => self.dies.remove(&name(service)),
         };
+    }
+
+    /// What was tested is not what there is now.
+    pub(super) fn forget_tested(&mut self, service: &str) {
+        self.tested.remove(&name(service));
     }
 
     /// Which start of the service's container this is.

@@ -49,8 +49,8 @@ pub(super) async fn apply(
         Act::Kill(container) => remove(connection, container).await.map(done),
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
-        Act::RemoveEnvironment { project, run } => {
-            environment::remove(connection, project, run).await.map(done)
+        Act::RemoveEnvironment { project, environment } => {
+            environment::remove(connection, project, environment).await.map(done)
         }
     }
 }

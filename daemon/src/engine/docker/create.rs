@@ -129,8 +129,8 @@ fn is_the_same(found: &ContainerInspectResponse, spec: &ContainerSpec) -> bool {
     let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
     let there = |name| labels.and_then(|labels| labels.get(name));
     let same = |name| there(name) == spec.labels.get(name);
-    let made_by_devd = there(label::DEFINITION).is_some() || there(label::RUN).is_some();
-    made_by_devd && same(label::DEFINITION) && same(label::RUN) && same(compose::PROJECT)
+    let made_by_devd = there(label::DEFINITION).is_some() || there(label::ENVIRONMENT).is_some();
+    made_by_devd && same(label::DEFINITION) && same(label::ENVIRONMENT) && same(compose::PROJECT)
 }
 
 fn held_by(found: &ContainerInspectResponse, name: &str) -> String {

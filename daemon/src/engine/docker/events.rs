@@ -110,7 +110,7 @@ fn concerns(event: &Event, owners: &Owners) -> Option<String> {
                     | "rename"
                     | "oom"
             ) || action.starts_with("health_status");
-            let of_a_run = attributes.contains_key(label::RUN);
+            let of_a_run = attributes.contains_key(label::ENVIRONMENT);
             let project = attributes.get(compose::PROJECT).filter(|_| ours && !of_a_run)?;
             Some(project.clone())
         }
@@ -150,7 +150,7 @@ mod tests {
             assert_eq!(container(action, &stack), None, "{action}");
         }
         assert_eq!(container("die", &[]), None);
-        assert_eq!(container("die", &[(compose::PROJECT, "shop-devd-1"), (label::RUN, "1")]), None);
+        assert_eq!(container("die", &[(compose::PROJECT, "shop-devd-1"), (label::ENVIRONMENT, "1")]), None);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use bollard::models::{
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
 };
-use devd_logic::{Container, ContainerState, Health, Observed};
-use devd_proto::{Port, RunId, ServiceName};
+use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
+use devd_proto::{Port, ServiceName};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,7 +27,7 @@ pub(super) async fn observe(
     images: &[String],
 ) -> Result<Look, EngineError> {
     let of_stack = [format!("{}={project}", compose::PROJECT)];
-    let of_runs = [format!("{}={project}", label::PROJECT), label::RUN.to_owned()];
+    let of_runs = [format!("{}={project}", label::PROJECT), label::ENVIRONMENT.to_owned()];
     let (containers, stack, runs, images) = tokio::try_join!(
         stack_containers(connection, &of_stack),
         things(connection, &of_stack),
@@ -50,13 +50,17 @@ pub(super) async fn observe(
         networks: stack.networks.into_iter().filter_map(of_dev_stack).collect(),
         volumes: stack.volumes.into_iter().filter_map(of_dev_stack).collect(),
         images,
-        environments: runs.iter().filter_map(|labels| labels.get(label::RUN)).map(RunId::new).collect(),
+        environments: runs
+            .iter()
+            .filter_map(|labels| labels.get(label::ENVIRONMENT))
+            .map(EnvironmentId::new)
+            .collect(),
     };
     Ok(Look { observed, details })
 }
 
 fn of_dev_stack((name, labels): (String, Labels)) -> Option<String> {
-    (!labels.contains_key(label::RUN)).then_some(name)
+    (!labels.contains_key(label::ENVIRONMENT)).then_some(name)
 }
 
 /// Networks and volumes with their labels, by name.
@@ -111,7 +115,7 @@ async fn stack_containers(
     let found = containers(connection, labels).await?;
     let of_stack = found.into_iter().filter(|summary| {
         let label = |name| summary.labels.as_ref().and_then(|labels| labels.get(name));
-        label(label::RUN).is_none() && label(compose::ONEOFF).is_none_or(|value| value != "True")
+        label(label::ENVIRONMENT).is_none() && label(compose::ONEOFF).is_none_or(|value| value != "True")
     });
     let ids: Vec<String> = of_stack.filter_map(|summary| summary.id).collect();
     let inspected = stream::iter(ids).map(|id| async move {

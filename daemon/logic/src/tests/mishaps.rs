@@ -1,0 +1,152 @@
+//! Stories of what comes at the wrong moment: checked for where they end, not for each step.
+
+use super::world::{Luck, World, ms, name, shop};
+use crate::*;
+
+fn up() -> World {
+    let mut world = World::new();
+    world.settle();
+    world.log.clear();
+    world
+}
+
+fn count(world: &World, what: &str) -> usize {
+    world.log.iter().filter(|line| line.contains(what)).count()
+}
+
+#[test]
+fn a_save_during_a_build_that_fails_is_built() {
+    let mut world = up();
+    world.luck.push_back(Luck::Refused);
+    world.save("api", "api/Dockerfile", 1, Reaction::Rebuild, true);
+    world.wait(ms(5));
+    world.save("api", "api/Dockerfile", 1, Reaction::Rebuild, true);
+    world.settle();
+    world.check_converged();
+    assert_eq!(count(&world, "build api"), 2);
+}
+
+#[test]
+fn a_build_that_failed_does_not_keep_a_project_from_going_down() {
+    let mut world = up();
+    world.luck.push_back(Luck::Refused);
+    world.tell(Event::RebuildRequested(name("api")));
+    world.wait(ms(10));
+    world.tell(Event::DownRequested { volumes: false });
+    world.settle();
+    world.check_converged();
+}
+
+#[test]
+fn a_refused_stop_is_tried_again_with_pauses() {
+    let mut world = up();
+    world.luck.extend([Luck::Refused; 200]);
+    world.tell(Event::StopRequested(name("web")));
+    world.wait(ms(1000));
+    assert!(count(&world, "stop web") <= 4, "{}", world.log.join("\n"));
+}
+
+#[test]
+fn files_that_do_not_load_at_the_start_cost_nothing() {
+    let mut before = up();
+    before.tell(Event::StopRequested(name("web")));
+    before.settle();
+    let memory = before.state.memory();
+    let seen = before.look();
+
+    let mut state = State::new("shop".into(), Limits::default(), memory.clone(), 1);
+    let mut effects = state.step(ms(0), Event::Invalid);
+    effects.extend(state.step(ms(5), Event::Observed(Box::new(seen))));
+    assert_eq!(effects, [Effect::Look]);
+    assert_eq!(state.memory(), memory, "what was stopped by hand is forgotten");
+    assert_eq!(state.status(ms(5)).state, devd_proto::ProjectState::Invalid);
+}
+
+#[test]
+fn one_look_without_an_answer_is_repeated() {
+    let mut world = up();
+    world.engine_gone = true;
+    world.tell(Event::EngineChanged);
+    world.wait(ms(6));
+    // The link never dropped: no event says that all is well.
+    world.engine_gone = false;
+    world.save("api", "api/main.py", 1, Reaction::Restart, false);
+    world.settle();
+    world.check_converged();
+}
+
+#[test]
+fn another_definition_of_the_tests_makes_the_verdict_old_and_runs_them() {
+    let mut world = up();
+    let mut desired = shop();
+    desired.suites.insert(name("api"), Suite { definition: "v2".to_owned(), on_change: true });
+    world.forget_tested("api");
+    world.tell(Event::Loaded(Box::new(desired)));
+    assert!(!world.state.status(world.now).services[&name("api")].tests.current);
+    world.settle();
+    world.check_converged();
+    assert_eq!(count(&world, "run api"), 1);
+    assert_eq!(count(&world, "run web"), 0);
+}
+
+#[test]
+fn another_way_to_build_is_built() {
+    let mut world = up();
+    let mut desired = shop();
+    if let Some(api) = desired.services.get_mut(&name("api")) {
+        api.build = Some("build-v2".to_owned());
+    }
+    world.tell(Event::Loaded(Box::new(desired)));
+    world.settle();
+    world.check_converged();
+    assert_eq!(count(&world, "build api"), 1);
+    assert_eq!(count(&world, "build web"), 0);
+}
+
+#[test]
+fn requests_with_other_arguments_wait_their_turn() {
+    let mut world = up();
+    let mut runs = Vec::new();
+    for args in [vec!["-k".to_owned(), "one".to_owned()], vec!["-k".to_owned(), "two".to_owned()], vec![]] {
+        let run = world.state.reserve_run();
+        world.tell(Event::TestRequested { service: name("api"), run: run.clone(), args });
+        runs.push(run);
+    }
+    assert!(!world.state.is_waiting(&runs[0]) && world.state.is_waiting(&runs[1]));
+    world.settle();
+    for run in runs {
+        assert_eq!(count(&world, &format!("run api as {run}")), 1, "{}", world.log.join("\n"));
+    }
+}
+
+#[test]
+fn tests_that_write_what_they_watch_at_their_end_are_held() {
+    let mut world = up();
+    let mut written = 0;
+    world.save("api", "api/main.py", 1, Reaction::None, false);
+    for _ in 0..100 {
+        world.wait(ms(3000));
+        let ended = count(&world, "passed");
+        if ended > written {
+            written = ended;
+            world.save("api", "api/coverage.xml", 1, Reaction::None, false);
+        }
+    }
+    assert!(written < 20, "{written} runs");
+}
+
+#[test]
+fn a_run_asked_for_amid_a_save_leaves_nothing_of_that_save() {
+    let mut world = up();
+    world.save("api", "api/a.py", 1, Reaction::None, false);
+    let run = world.state.reserve_run();
+    world.tell(Event::TestRequested { service: name("api"), run, args: vec![] });
+    world.settle();
+    world.wait(ms(60_000));
+    world.log.clear();
+    let start = world.now;
+    world.save("api", "api/b.py", 1, Reaction::None, false);
+    world.settle();
+    let at = format!("{:>5}ms run api", (start + ms(10)).as_millis());
+    assert_eq!(count(&world, &at), 1, "it did not settle\n{}", world.log.join("\n"));
+}
