@@ -148,6 +148,7 @@ fn exit_of(code: Code) -> Exit {
         Code::ShuttingDown => Exit::NO_DAEMON,
         Code::EngineUnreachable => Exit::NO_ENGINE,
         Code::NotFound
+        | Code::MethodNotAllowed
         | Code::NotRunning
         | Code::BuildFailed
         | Code::EngineRefused

@@ -6,16 +6,17 @@ use crate::{connect, paths};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::net::{UnixDatagram, UnixStream};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-/// A daemon that has not said that it is ready by then never will.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A daemon that lives and has not said that it is ready by then never will. It may read many projects and wait for its
+/// engine first.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts the daemon for this socket and connects to it.
 pub(crate) async fn daemon(socket: &Path) -> Result<UnixStream, Error> {
@@ -57,18 +58,20 @@ async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
         .arg("--socket")
         .arg(socket)
         .env("NOTIFY_SOCKET", &ready.path)
+        // By the folder that this command is in, which the daemon leaves.
+        .env("DEVD_STATE_DIR", &state)
+        .envs(paths::variables(&["DEVD_SOCKET", "DEVD_CONFIG", "DOCKER_CONFIG", "DOCKER_CERT_PATH"])?)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr)
-        // Ctrl-C is for this command, not for the daemon.
-        .process_group(0)
+        // In this command's process group until it begins a session of its own, which the leader of a group cannot.
         .spawn()
         .map_err(|error| Error::unreachable(format!("cannot start {}: {error}", program.display())))?;
-    tokio::select! {
-        outcome = ready.wait() => outcome,
-        status = failure(&mut child) => Err(died(&program, status, &mut log)),
-        () = tokio::time::sleep(PATIENCE) => Err(Error::unreachable(format!(
+    match begun(ready.wait(), child.wait()).await {
+        Some(Begun::Ready(outcome)) => outcome,
+        Some(Begun::Ended(status)) => Err(died(&program, &status, &mut log)),
+        None => Err(Error::unreachable(format!(
             "{} was started, but is not ready after {} s{}",
             program.display(),
             PATIENCE.as_secs(),
@@ -78,16 +81,27 @@ async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
     }
 }
 
-/// Waits for an exit that is not the daemon going into the background.
-async fn failure(child: &mut Child) -> ExitStatus {
-    match child.wait().await {
-        Ok(status) if !status.success() => status,
-        Ok(_) | Err(_) => std::future::pending().await,
+/// What became of a start.
+#[derive(Debug, PartialEq, Eq)]
+enum Begun<R, E> {
+    Ready(R),
+    Ended(E),
+}
+
+/// Waits for as long as the daemon lives; none when patience is at its end.
+async fn begun<R, E>(ready: impl Future<Output = R>, end: impl Future<Output = E>) -> Option<Begun<R, E>> {
+    tokio::select! {
+        // What it said before its end counts.
+        biased;
+        outcome = ready => Some(Begun::Ready(outcome)),
+        end = end => Some(Begun::Ended(end)),
+        () = tokio::time::sleep(PATIENCE) => None,
     }
 }
 
-fn died(program: &Path, status: ExitStatus, log: &mut File) -> Error {
-    Error::unreachable(format!("{} did not start ({status}){}", program.display(), last_lines(log)))
+fn died(program: &Path, status: &io::Result<ExitStatus>, log: &mut File) -> Error {
+    let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+    Error::unreachable(format!("{} did not start ({how}){}", program.display(), last_lines(log)))
         .help("devd daemon logs")
 }
 
@@ -134,7 +148,7 @@ async fn lock(path: PathBuf) -> Result<File, Error> {
     let locked = tokio::task::spawn_blocking(move || {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         file.lock()?;
-        Ok::<_, std::io::Error>(file)
+        Ok::<_, io::Error>(file)
     });
     match tokio::time::timeout(2 * PATIENCE, locked).await {
         Ok(Ok(Ok(file))) => Ok(file),
@@ -144,7 +158,7 @@ async fn lock(path: PathBuf) -> Result<File, Error> {
     }
 }
 
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::unreachable(format!("cannot {what} {}: {error}", path.display()))
 }
 
@@ -227,6 +241,16 @@ mod tests {
         fs::create_dir(&deep).unwrap();
         let ready = Readiness::listen(&deep).unwrap();
         assert!(ready.path.starts_with(env::temp_dir()));
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_daemon_that_lives_is_waited_for_a_minute_and_one_that_ends_is_not() {
+        use std::future::pending;
+        let after = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        assert_eq!(begun(after(45), pending::<()>()).await, Some(Begun::Ready(())));
+        assert_eq!(begun(pending::<()>(), after(2)).await, Some(Begun::Ended(())));
+        assert_eq!(begun(after(0), after(0)).await, Some(Begun::Ready(())));
+        assert_eq!(begun(pending::<()>(), pending::<()>()).await, None);
     }
 
     #[test]

@@ -55,19 +55,19 @@ fn complain(message: &str) {
 }
 
 fn serve(flags: &Flags) -> anyhow::Result<()> {
-    let env = |name: &str| std::env::var(name).ok();
-    let state_dir = paths::state(env)?;
+    // First of all, while there are no threads: until then Ctrl-C in the terminal ends this too, and nothing is begun.
+    let alone = if flags.background { leave_terminal() } else { Ok(()) };
+    let state_dir = paths::state()?;
     paths::private_folder(&state_dir).with_context(|| format!("the state folder {}", state_dir.display()))?;
     // The socket comes first: whoever loses the race for it must not touch the winner's log.
     let bound = match socket::handed_over()? {
         Some(bound) => bound,
-        None => socket::bind(&flags.socket.clone().unwrap_or_else(|| paths::socket(env)))?,
+        None => socket::bind(&flags.socket.clone().map_or_else(paths::socket, Ok)?)?,
     };
     let bound = bound.with_state(&state_dir)?;
     log(flags.background.then_some(state_dir.as_path()))?;
-    if flags.background {
-        // Fails only for a process that leads a session already, which is what is wanted.
-        let _ = rustix::process::setsid();
+    if let Err(error) = alone {
+        tracing::warn!(%error, "it stays with its terminal; `devd daemon start` starts one that does not");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -102,6 +102,18 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         };
         devdd::run(config, engine, bound, shutdown, ready).await
     })
+}
+
+/// Begins a session without a terminal: Ctrl-C and the terminal's end are not for this process any more.
+fn leave_terminal() -> rustix::io::Result<()> {
+    use rustix::process::{getpid, getsid, setsid};
+    match setsid() {
+        // A service manager gave it a session of its own already.
+        Err(_) if getsid(None)? == getpid() => Ok(()),
+        // A shell made it the leader of a group, which cannot begin a session.
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Logs to standard error, or to a file when the terminal is left.

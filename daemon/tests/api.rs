@@ -2,18 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use devd_proto::frame::{self, Kind};
 use devdd::engine::any::AnyEngine;
-use devdd::engine::fake::Fake;
+use devdd::engine::fake::{Fake, TestsBehaviour};
 use devdd::system::socket;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixDatagram, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 struct Daemon {
@@ -25,13 +27,16 @@ struct Daemon {
 
 impl Daemon {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), Fake::default()).await
+    }
+
+    async fn start_in(dir: TempDir, fake: Fake) -> Self {
         let socket = dir.path().join("run/devd.sock");
         let bound = socket::bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let engine = AnyEngine::Fake(Fake::default());
+        let engine = AnyEngine::Fake(fake);
         let run =
             devdd::run(config, engine, bound, shutdown.clone(), move || ready.send(()).unwrap_or_default());
         let task = tokio::spawn(run);
@@ -52,22 +57,30 @@ impl Daemon {
         root.display().to_string()
     }
 
+    async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Response<Incoming> {
+        request(&self.socket, method, path, body).await.unwrap()
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Bytes) {
-        let stream = UnixStream::connect(&self.socket).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "devd")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
-        let response = sender.send_request(request).await.unwrap();
+        let response = self.request(method, path, body).await;
         let status = response.status();
         (status, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// The next event after the one with an id, or from now on.
+    async fn event(&self, after: Option<u64>) -> Value {
+        let stream = UnixStream::connect(&self.socket).await.unwrap();
+        let mut lines = BufReader::new(stream);
+        let resume = after.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
+        let head = format!("GET /v1/events HTTP/1.1\r\nHost: devd\r\n{resume}\r\n");
+        lines.get_mut().write_all(head.as_bytes()).await.unwrap();
+        loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).await.unwrap() > 0, "the stream ended");
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -89,10 +102,36 @@ impl Daemon {
     }
 
     async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
-        assert!(!self.socket.exists());
+        self.go().await;
     }
+
+    /// Stops, and leaves what another one finds.
+    async fn go(self) -> TempDir {
+        self.shutdown.cancel();
+        // The limit is for a test that fails.
+        tokio::time::timeout(Duration::from_secs(60), self.task).await.unwrap().unwrap().unwrap();
+        assert!(!self.socket.exists());
+        self.dir
+    }
+}
+
+async fn request(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Response<Incoming>, hyper::Error> {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection.with_upgrades());
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let mut request = Request::builder().method(method).uri(path).header("host", "devd");
+    if path.ends_with("/exec") {
+        request = request.header("connection", "upgrade").header("upgrade", "devd-exec");
+    }
+    let request =
+        request.header("content-type", "application/json").body(Full::new(Bytes::from(body))).unwrap();
+    sender.send_request(request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,8 +166,13 @@ async fn a_project_goes_up_is_retested_after_a_save_and_goes_down() {
     assert_eq!(runs["runs"][0]["cause"], "save");
     assert_eq!(runs["runs"][0]["paths"][0], "api/main.py");
     let id = runs["runs"][0]["id"].as_str().unwrap();
-    let (_, log) = daemon.send(Method::GET, &format!("/v1/runs/{id}/log?follow=true"), None).await;
-    assert!(String::from_utf8_lossy(&log).contains("Ran 5 tests"));
+    for follow in ["", "?follow", "?follow=", "?follow=true", "?follow=false"] {
+        let (_, log) = daemon.send(Method::GET, &format!("/v1/runs/{id}/log{follow}"), None).await;
+        assert!(String::from_utf8_lossy(&log).contains("Ran 5 tests"), "{follow}");
+    }
+    let (status, log) =
+        daemon.send(Method::GET, &format!("{shop}/services/api/logs?timestamps&follow"), None).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&log));
 
     let (status, body) = daemon.send(Method::DELETE, shop, None).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
@@ -172,7 +216,10 @@ async fn broken_yaml_keeps_the_old_world_and_is_shown_with_its_place() {
 async fn requests_that_make_no_sense_are_refused_with_a_code() {
     let daemon = Daemon::start().await;
     let refused = async |method, path: &str, body| {
-        let (status, body) = daemon.send(method, path, body).await;
+        let response = daemon.request(method, path, body).await;
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         let problem: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["status"], status.as_u16());
         problem
@@ -185,6 +232,16 @@ async fn requests_that_make_no_sense_are_refused_with_a_code() {
     assert_eq!(refused(Method::GET, "/v1/nothing", None).await["code"], "not_found");
     assert_eq!(refused(Method::GET, "/v1/why?path=relative", None).await["code"], "bad_request");
     assert_eq!(refused(Method::GET, "/v1/runs?colour=red", None).await["code"], "bad_request");
+    assert_eq!(refused(Method::GET, "/v1/projects/%ff", None).await["code"], "bad_request");
+    assert_eq!(refused(Method::GET, "/v1/projects/a/services/%ff/logs", None).await["code"], "bad_request");
+    assert_eq!(refused(Method::GET, "/v1/runs/x-1/log?follow=maybe", None).await["code"], "bad_request");
+    assert_eq!(refused(Method::POST, "/v1/openapi.json", None).await["code"], "method_not_allowed");
+    assert_eq!(refused(Method::PUT, "/v1/projects", None).await["code"], "method_not_allowed");
+    let allowed = daemon.request(Method::PATCH, "/v1/projects/shop", None).await;
+    assert_eq!(
+        (allowed.status().as_u16(), &allowed.headers()["allow"]),
+        (405, &"GET,HEAD,DELETE".parse().unwrap())
+    );
     let empty = daemon.dir.path().join("empty");
     std::fs::create_dir_all(&empty).unwrap();
     let problem =
@@ -199,26 +256,118 @@ async fn a_restarted_daemon_knows_its_projects_and_verdicts() {
     let root = first.project();
     first.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
     let before = first.until("/v1/projects/shop", |it| it["services"][0]["tests"]["current"] == true).await;
-    let Daemon { dir, socket, shutdown, task } = first;
-    shutdown.cancel();
-    task.await.unwrap().unwrap();
-
-    let bound = socket::bind(&socket).unwrap();
-    let shutdown = CancellationToken::new();
-    let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
-    let (ready, is_ready) = tokio::sync::oneshot::channel();
-    let engine = AnyEngine::Fake(Fake::default());
-    let task = tokio::spawn(devdd::run(config, engine, bound, shutdown.clone(), move || {
-        ready.send(()).unwrap_or_default()
-    }));
-    is_ready.await.unwrap();
-    let second = Daemon { dir, socket, shutdown, task };
+    let second = Daemon::start_in(first.go().await, Fake::default()).await;
     let after = second.until("/v1/projects/shop", |it| it["services"][0]["tests"]["current"] == true).await;
     assert_eq!(
         after["services"][0]["tests"]["run"], before["services"][0]["tests"]["run"],
         "tested again for nothing"
     );
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_restarted_daemon_come_after_those_of_the_earlier_one() {
+    let first = Daemon::start().await;
+    let root = first.project();
+    first.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
+    first.until("/v1/projects/shop", |it| it["services"][0]["tests"]["current"] == true).await;
+    let last = first.event(Some(0)).await["id"].as_u64().unwrap();
+    let second = Daemon::start_in(first.go().await, Fake::default()).await;
+    second.until("/v1/projects/shop", |it| it["settled"] == true).await;
+    // What the earlier one said last is not known: this is a gap, and all that the new one said comes after it.
+    let gap = second.event(Some(last)).await;
+    assert_eq!((&gap["kind"], &gap["count"]), (&json!("lost"), &json!(0)), "{gap}");
+    let after = gap["id"].as_u64().unwrap();
+    assert!(after > last, "{after} is not after {last}");
+    let event = second.event(Some(after)).await;
+    assert!(event["id"].as_u64().unwrap() > after && event["kind"] != "lost", "{event}");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_a_run_that_has_not_begun_holds_up_no_daemon() {
+    let fake = Fake::default();
+    let forever = TestsBehaviour { takes: Duration::from_secs(3600), ..TestsBehaviour::default() };
+    fake.tests_behave(forever);
+    let daemon = Daemon::start_in(tempfile::tempdir().unwrap(), fake).await;
+    let root = daemon.project();
+    daemon.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
+    daemon.until("/v1/projects/shop", |it| it["services"][0]["tests"]["state"] == "running").await;
+    // Each in an environment of its own, as many as may run at once and one more.
+    let mut runs = Vec::new();
+    for args in ["a", "b", "c"] {
+        let asked = json!({ "project": "shop", "services": ["api"], "args": [args] });
+        let (status, body) = daemon.send(Method::POST, "/v1/runs", Some(asked)).await;
+        assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+        let started: Value = serde_json::from_slice(&body).unwrap();
+        runs.push(started["runs"][0]["id"].as_str().unwrap().to_owned());
+    }
+    let followers: Vec<_> = runs
+        .iter()
+        .map(|run| {
+            let (socket, path) = (daemon.socket.clone(), format!("/v1/runs/{run}/log?follow"));
+            tokio::spawn(
+                async move { request(&socket, Method::GET, &path, None).await.map(|it| it.status()) },
+            )
+        })
+        .collect();
+    // Enough for the followers to be where they wait; too short a time would only prove less.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    daemon.stop().await;
+    for follower in followers {
+        let answer = follower.await.unwrap();
+        let known = answer.as_ref().is_ok_and(|status| [200, 404, 503].contains(&status.as_u16()));
+        assert!(known, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_spoken_with_in_frames_and_ends_with_nonsense() {
+    let daemon = Daemon::start().await;
+    let root = daemon.project();
+    daemon.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
+    daemon.until("/v1/projects/shop", |it| it["state"] == "running").await;
+    let exec = async || {
+        let path = "/v1/projects/shop/services/api/exec";
+        let response = daemon.request(Method::POST, path, Some(json!({ "cmd": ["cat"] }))).await;
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        TokioIo::new(hyper::upgrade::on(response).await.unwrap())
+    };
+    let mut connection = exec().await;
+    let said = [frame::encode(Kind::Stdin, b"hello"), frame::encode(Kind::StdinEnd, b"")].concat();
+    connection.write_all(&said).await.unwrap();
+    let mut heard = Vec::new();
+    connection.read_to_end(&mut heard).await.unwrap();
+    let mut payloads = Vec::new();
+    while let Some((_, payload)) = frame::decode(&mut heard).unwrap() {
+        payloads.push(payload);
+    }
+    assert_eq!(payloads[1..], [b"hello".to_vec(), vec![0; 4]]);
+
+    let mut connection = exec().await;
+    connection.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    // Closed with or without its having been read.
+    let ended = tokio::time::timeout(Duration::from_secs(20), connection.read_to_end(&mut heard)).await;
+    assert!(ended.is_ok(), "the connection stays open");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_in_the_background_has_a_session_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let notify = UnixDatagram::bind(dir.path().join("notify.sock")).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_devdd"))
+        .args(["--background", "--engine", "fake", "--socket"])
+        .arg(dir.path().join("run/devd.sock"))
+        .env("DEVD_STATE_DIR", dir.path().join("state"))
+        .env("NOTIFY_SOCKET", dir.path().join("notify.sock"))
+        .spawn()
+        .unwrap();
+    notify.recv(&mut [0; 64]).await.unwrap();
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed());
+    assert_eq!(rustix::process::getsid(pid).ok(), pid);
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

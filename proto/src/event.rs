@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
-    /// Rises by one with every event; send it as `Last-Event-ID` to resume.
+    /// Rises with every event, also over a restart of the daemon; send it as `Last-Event-ID` to resume.
     pub id: u64,
     /// When it happened.
     pub at: String,
@@ -60,9 +60,10 @@ pub enum What {
     },
     /// The project was forgotten.
     Removed,
-    /// Events before this one were dropped, because the reader was too slow or resumed too late.
+    /// Events before this one were dropped, because the reader was too slow or resumed too late, or they were an earlier
+    /// daemon's. Its id is that of the event before it.
     Lost {
-        /// How many.
+        /// How many at most; 0 if only an earlier daemon knew.
         count: u64,
     },
 }

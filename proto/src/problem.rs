@@ -28,6 +28,8 @@ pub enum Code {
     OutputGone,
     /// No such route.
     NotFound,
+    /// The route has no such method.
+    MethodNotAllowed,
     /// The service has no tests.
     NoTests,
     /// The service has no running container.
@@ -55,6 +57,7 @@ impl Code {
             Self::BadRequest => 400,
             Self::Forbidden => 403,
             Self::UnknownProject | Self::UnknownService | Self::UnknownRun | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::NameTaken | Self::NotRunning => 409,
             Self::OutputGone => 410,
             Self::InvalidProject

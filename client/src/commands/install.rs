@@ -23,7 +23,7 @@ pub(crate) struct Install {
 pub(crate) async fn run(context: &Context, install: Install) -> Result<Exit, Error> {
     let program = launch::find()?;
     let socket = paths::socket()?;
-    let environment = service::kept_environment();
+    let environment = service::kept_environment()?;
     let (files, is_active) = if cfg!(target_os = "macos") {
         let file = launchd::file()?;
         let log = paths::state()?.join("devdd.log");

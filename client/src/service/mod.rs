@@ -4,7 +4,7 @@ pub(crate) mod launchd;
 pub(crate) mod systemd;
 
 use crate::error::Error;
-use crate::launch;
+use crate::{launch, paths};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -66,14 +66,17 @@ pub(crate) fn remove(file: &Path, force: bool) -> Result<bool, Error> {
 }
 
 /// What the service file must repeat because the service manager does not read the shell's start-up files.
-pub(crate) fn kept_environment() -> Vec<(String, String)> {
-    ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DEVD_STATE_DIR", "DEVD_CONFIG"]
-        .iter()
-        .filter_map(|name| {
-            let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
-            Some(((*name).to_owned(), value))
-        })
-        .collect()
+pub(crate) fn kept_environment() -> Result<Vec<(String, String)>, Error> {
+    let mut kept = Vec::new();
+    for name in ["DOCKER_HOST", "DOCKER_CONTEXT"] {
+        if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
+            kept.push((name.to_owned(), value));
+        }
+    }
+    for (name, path) in paths::variables(&["DOCKER_CONFIG", "DEVD_STATE_DIR", "DEVD_CONFIG"])? {
+        kept.push((name.to_owned(), paths::text(&path)?));
+    }
+    Ok(kept)
 }
 
 /// The service file of this system, written or not.

@@ -241,6 +241,50 @@ fn a_daemon_that_is_not_there_or_dies_is_told_with_its_last_words() {
 }
 
 #[test]
+fn a_daemon_is_told_absolute_places() {
+    let world = World::new();
+    world.put_devdd(
+        "#!/bin/sh\nprintf '%s\\n' \"$DEVD_STATE_DIR\" \"$DEVD_SOCKET\" \"$DOCKER_CONFIG\" \"$*\" >&2\nexit 1\n",
+    );
+    let mut command = world.command(&["config"]);
+    let relative = [("DEVD_STATE_DIR", "s"), ("DEVD_SOCKET", "x/../r/d.sock"), ("DOCKER_CONFIG", "c")];
+    let outcome = run(command.envs(relative).env("XDG_RUNTIME_DIR", "nowhere"));
+    let home = world.path("home").canonicalize().unwrap();
+    let told = ["s", "r/d.sock", "c"].map(|path| format!("\n  {}", home.join(path).display())).concat();
+    let told = format!("{told}\n  --background --socket {}\n", home.join("r/d.sock").display());
+    assert!(outcome.err.contains(&told), "{}", outcome.err);
+
+    // A relative folder of the XDG specification is none.
+    let log = run(world.command(&["daemon", "logs"]).env("DEVD_STATE_DIR", "").env("XDG_STATE_HOME", "s"));
+    let usual = world.path("home/.local/state/devd/devdd.log");
+    assert!(log.err.contains(&usual.display().to_string()), "{}", log.err);
+}
+
+#[test]
+fn a_daemon_is_free_to_begin_a_session() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let world = World::new();
+    // The leader of a process group is not.
+    world
+        .put_devdd("#!/bin/sh\necho \"process $$ of group $(cut -d ' ' -f 5 /proc/$$/stat).\" >&2\nexit 1\n");
+    let outcome = world.run(&["config"]);
+    let (_, said) = outcome.err.split_once("process ").unwrap();
+    let (process, group) = said.split_once('.').unwrap().0.split_once(" of group ").unwrap();
+    assert_ne!(process, group, "{}", outcome.err);
+}
+
+#[test]
+fn a_daemon_that_ends_without_a_word_is_waited_for_no_longer() {
+    let world = World::new();
+    world.put_devdd("#!/bin/sh\nexit 0\n");
+    let outcome = world.run(&["config"]);
+    assert_eq!(outcome.code, 3);
+    assert!(outcome.err.contains("did not start (exit status: 0)"), "{}", outcome.err);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let world = World::new();
     for line in [&["completions", "bash"][..], &["--help"], &["hook", "vim"]] {

@@ -2,8 +2,8 @@
 
 use super::App;
 use super::extract::{Body, Failure};
-use crate::engine::spec::Act;
-use crate::engine::{Engine as _, EngineError, Progress};
+use crate::engine::spec::{Act, BuildSpec};
+use crate::engine::{Engine, EngineError, Progress};
 use crate::{problem, registry};
 use axum::body;
 use axum::extract::State;
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use devd_proto::{BuildLine, BuildRequest, Code, Problem, ServiceName};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Builds production images, one after the other; NDJSON of `BuildLine`.
 #[utoipa::path(post, path = "/v1/build", tag = "projects", request_body = BuildRequest,
@@ -53,29 +54,7 @@ pub(super) async fn build(
     }
     let (sender, receiver) = mpsc::channel(256);
     let engine = app.registry.surroundings().engine.clone();
-    let push = request.push;
-    tokio::spawn(async move {
-        for (service, spec) in specs {
-            let image = spec.tag.clone();
-            let built = apply(&engine, &service, Act::Build(Box::new(spec)), &sender).await;
-            let pushed = match built {
-                Ok(id) if push => {
-                    let act = Act::Push { image: image.clone() };
-                    apply(&engine, &service, act, &sender).await.map(|_| id)
-                }
-                other => other,
-            };
-            let line = match pushed {
-                Ok(id) => BuildLine::Built { service, image, id },
-                Err(error) => BuildLine::Failed { service, problem: problem::engine_error(&error) },
-            };
-            let failed = matches!(line, BuildLine::Failed { .. });
-            // A client that went away ends the work after the image under way.
-            if sender.send(line).await.is_err() || failed {
-                return;
-            }
-        }
-    });
+    tokio::spawn(images(engine, specs, request.push, sender, app.shutdown));
     let lines = tokio_stream::wrappers::ReceiverStream::new(receiver).map(|line| {
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
         bytes.push(b'\n');
@@ -84,8 +63,53 @@ pub(super) async fn build(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body::Body::from_stream(lines)).into_response())
 }
 
-async fn apply(
-    engine: &crate::engine::any::AnyEngine,
+/// Builds images until one fails. When the daemon goes down the build ends as well, and says so.
+async fn images<E: Engine>(
+    engine: E,
+    specs: Vec<(ServiceName, BuildSpec)>,
+    push: bool,
+    sender: mpsc::Sender<BuildLine>,
+    shutdown: CancellationToken,
+) {
+    for (service, spec) in specs {
+        let image = spec.tag.clone();
+        let built = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(Problem::new(Code::ShuttingDown, "devd goes down, and its builds end")),
+            built = one(&engine, &service, spec, push, &sender) => {
+                built.map_err(|error| problem::engine_error(&error))
+            }
+        };
+        let line = match built {
+            Ok(id) => BuildLine::Built { service, image, id },
+            Err(problem) => BuildLine::Failed { service, problem },
+        };
+        let failed = matches!(line, BuildLine::Failed { .. });
+        // A client that went away ends the work after the image under way.
+        if sender.send(line).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Builds one image, and pushes it if asked to; its id.
+async fn one<E: Engine>(
+    engine: &E,
+    service: &ServiceName,
+    spec: BuildSpec,
+    push: bool,
+    sender: &mpsc::Sender<BuildLine>,
+) -> Result<String, EngineError> {
+    let image = spec.tag.clone();
+    let id = apply(engine, service, Act::Build(Box::new(spec)), sender).await?;
+    if push {
+        apply(engine, service, Act::Push { image }, sender).await?;
+    }
+    Ok(id)
+}
+
+async fn apply<E: Engine>(
+    engine: &E,
     service: &ServiceName,
     act: Act,
     sender: &mpsc::Sender<BuildLine>,
@@ -103,4 +127,42 @@ async fn apply(
     };
     let (applied, ()) = tokio::join!(work, pass_on);
     Ok(applied?.id.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::Fake;
+    use devd_compose::model::Build;
+    use std::collections::BTreeMap;
+
+    async fn build(shutdown: CancellationToken) -> (Vec<BuildLine>, Vec<String>) {
+        let (engine, (sender, mut receiver)) = (Fake::default(), mpsc::channel(16));
+        let (build, labels) = (Build::default(), BTreeMap::new());
+        let spec = BuildSpec { tag: "shop-api".to_owned(), build, labels, platform: None };
+        let specs = vec![(ServiceName::from("api"), spec)];
+        images(engine.clone(), specs, true, sender, shutdown).await;
+        let mut lines = Vec::new();
+        while let Some(line) = receiver.recv().await {
+            lines.push(line);
+        }
+        (lines, engine.journal())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_is_built_and_pushed() {
+        let (lines, journal) = build(CancellationToken::new()).await;
+        assert!(matches!(lines.last(), Some(BuildLine::Built { .. })), "{lines:?}");
+        assert_eq!(journal, ["build shop-api", "push shop-api"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_goes_down_waits_for_no_build() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let (lines, journal) = build(shutdown).await;
+        let [BuildLine::Failed { problem, .. }] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(problem.code, Code::ShuttingDown);
+        assert!(journal.is_empty(), "{journal:?}");
+    }
 }

@@ -1,20 +1,27 @@
 //! A command in a running container: the connection becomes a stream of frames both ways.
 
 use super::App;
-use super::extract::Failure;
+use super::extract::{Failure, Path};
 use super::services::container;
 use crate::engine::spec::ExecSpec;
 use crate::engine::{Engine as _, EngineError, Exec};
 use crate::problem;
 use axum::body::Bytes;
-use axum::extract::{FromRequest as _, Path, Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use devd_proto::frame::{self, Kind};
+use devd_proto::frame::{self, Kind, Malformed};
 use devd_proto::{Code, ExecRequest, Problem, ProjectName, ServiceName, Stream};
 use futures_util::StreamExt as _;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use hyper_util::server::conn::auto::upgrade::downcast;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::pin::pin;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 /// Runs a command in a service's container. Answers `101` and then speaks frames: see the crate `devd-proto`.
 #[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/exec", tag = "services",
@@ -39,7 +46,7 @@ pub(super) async fn exec(
     })?;
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(connection) => serve(TokioIo::new(connection), started).await,
+            Ok(connection) => converse(connection, started).await,
             Err(error) => tracing::debug!(%error, "a client did not take the stream it asked for"),
         }
     });
@@ -62,30 +69,75 @@ fn spec(asked: ExecRequest) -> ExecSpec {
     }
 }
 
-async fn serve(connection: impl AsyncRead + AsyncWrite, exec: Exec) {
+async fn converse(connection: Upgraded, exec: Exec) {
+    let Ok(parts) = downcast::<TokioIo<UnixStream>>(connection) else {
+        return tracing::error!("a connection is not the socket that it should be");
+    };
+    let socket = parts.io.into_inner();
+    match departure(&socket) {
+        Ok(left) => serve(socket, parts.read_buf.into(), exec, left).await,
+        Err(error) => tracing::error!(%error, "a connection cannot be watched"),
+    }
+}
+
+/// Tells when the other end of a socket is closed, also while bytes from it are left unread: whoever reads learns it only
+/// behind them.
+fn departure(socket: &UnixStream) -> io::Result<impl Future<Output = ()> + use<>> {
+    let second = UnixStream::from_std(socket.as_fd().try_clone_to_owned()?.into())?;
+    Ok(async move {
+        // An error is the end of the runtime.
+        while let Ok(ready) = second.ready(Interest::READABLE).await {
+            if ready.is_read_closed() {
+                return;
+            }
+            // Bytes, which are not for here: on to the next news.
+            let _ = second.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+    })
+}
+
+/// Moves frames both ways. `before` came with the request, `left` tells that the client is gone.
+async fn serve(
+    connection: impl AsyncRead + AsyncWrite,
+    before: Vec<u8>,
+    exec: Exec,
+    left: impl Future<Output = ()>,
+) {
     let (mut reader, mut writer) = tokio::io::split(connection);
     let Exec { input, mut output, resize, exit } = exec;
     let from_client = async move {
+        let mut left = pin!(left);
         let mut input = Some(input);
-        let mut buffer = Vec::new();
-        let mut chunk = vec![0; 16 * 1024];
-        while let Ok(count @ 1..) = reader.read(&mut chunk).await {
-            buffer.extend_from_slice(&chunk[..count]);
-            while let Ok(Some((kind, payload))) = frame::decode(&mut buffer) {
-                match (kind, &input) {
-                    // The command may have closed its input: what it does not read is not missed.
-                    (Kind::Stdin, Some(input)) => {
-                        let _ = input.send(payload.into()).await;
+        let mut buffer = before;
+        loop {
+            let (kind, payload) = match frame::decode(&mut buffer) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => {
+                    buffer.reserve(16 * 1024);
+                    match reader.read_buf(&mut buffer).await {
+                        Ok(1..) => continue,
+                        Ok(0) | Err(_) => return,
                     }
-                    (Kind::StdinEnd, _) => input = None,
-                    (Kind::Resize, _) => {
-                        if let [a, b, c, d] = payload[..] {
-                            let size = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-                            let _ = resize.send(size).await;
-                        }
-                    }
-                    _ => {}
                 }
+                Err(Malformed) => return tracing::debug!("a client sent bytes that are no frame"),
+            };
+            match (kind, &input) {
+                (Kind::Stdin, Some(input)) => {
+                    let is_taken = hand(input, payload.into(), &mut left).await;
+                    if !is_taken {
+                        return;
+                    }
+                }
+                (Kind::StdinEnd, _) => input = None,
+                (Kind::Resize, _) => {
+                    let [a, b, c, d] = payload[..] else { continue };
+                    let size = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                    let is_taken = hand(&resize, size, &mut left).await;
+                    if !is_taken {
+                        return;
+                    }
+                }
+                _ => {}
             }
         }
     };
@@ -114,6 +166,16 @@ async fn serve(connection: impl AsyncRead + AsyncWrite, exec: Exec) {
     }
 }
 
+/// Hands something on to the command; false if the client left before the command took it.
+async fn hand<T>(to: &mpsc::Sender<T>, what: T, left: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        // The command may have closed its input: what it does not read is not missed.
+        _ = to.send(what) => true,
+        () = left => false,
+    }
+}
+
 async fn end(writer: &mut (impl AsyncWrite + Unpin), exit: Result<i64, EngineError>) {
     let last = match exit {
         Ok(code) => frame::encode(Kind::Exit, &(code as i32).to_be_bytes()),
@@ -125,4 +187,65 @@ async fn end(writer: &mut (impl AsyncWrite + Unpin), exit: Result<i64, EngineErr
     // A client that went away needs no exit code.
     let _ = writer.write_all(&last).await;
     let _ = writer.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use futures_util::stream;
+    use std::time::Duration;
+
+    /// A command that writes nothing and does not end, with its input.
+    fn command() -> (Exec, mpsc::Receiver<Bytes>) {
+        let (input, received) = mpsc::channel(1);
+        let (resize, _) = mpsc::channel(1);
+        let (output, exit) = (stream::pending().boxed(), std::future::pending().boxed());
+        (Exec { input, output, resize, exit }, received)
+    }
+
+    /// Serves until it ends by itself. The limit is for a test that fails.
+    async fn served(socket: UnixStream, before: Vec<u8>, exec: Exec) {
+        let left = departure(&socket).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), serve(socket, before, exec, left)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_frame_end_it() {
+        let (_client, ours) = UnixStream::pair().unwrap();
+        let (exec, _input) = command();
+        served(ours, b"GET / HTTP/1.1".to_vec(), exec).await;
+    }
+
+    #[tokio::test]
+    async fn what_came_with_the_request_comes_first() {
+        let (mut client, ours) = UnixStream::pair().unwrap();
+        let (exec, mut input) = command();
+        let whole = [frame::encode(Kind::Stdin, b"one"), frame::encode(Kind::Stdin, b"two")].concat();
+        let (before, after) = whole.split_at(7);
+        client.write_all(after).await.unwrap();
+        let serving = tokio::spawn(served(ours, before.to_vec(), exec));
+        assert_eq!((input.recv().await.unwrap(), input.recv().await.unwrap()), ("one".into(), "two".into()));
+        drop(client);
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_noticed_while_the_command_reads_nothing() {
+        let (client, ours) = UnixStream::pair().unwrap();
+        let (exec, _input) = command();
+        let serving = tokio::spawn(served(ours, Vec::new(), exec));
+        // More than fits: what is left in the socket hides its end.
+        let frame = frame::encode(Kind::Stdin, &[0; frame::MAX_PAYLOAD]);
+        let full = async {
+            let mut client = client;
+            while let Ok(wrote) =
+                tokio::time::timeout(Duration::from_millis(200), client.write_all(&frame)).await
+            {
+                wrote.unwrap();
+            }
+        };
+        full.await;
+        serving.await.unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use devd_proto::{Code, PROBLEM_JSON, Problem};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize as _, DeserializeOwned, Deserializer, Error as _};
 
 /// A problem as an answer.
 #[derive(Debug)]
@@ -58,5 +58,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         parsed
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|error| Failure(Problem::new(Code::BadRequest, error.body_text())))
+    }
+}
+
+/// The named segments of a path.
+#[derive(Debug)]
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let parsed = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        parsed
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|error| Failure(Problem::new(Code::BadRequest, error.body_text())))
+    }
+}
+
+/// A query parameter that needs no value: `?follow` is `?follow=true`.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" | "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(D::Error::custom(format!("{other:?} is neither true nor false"))),
     }
 }

@@ -1,12 +1,12 @@
 //! What services write.
 
 use super::App;
-use super::extract::{Failure, Query};
+use super::extract::{Failure, Path, Query, flag};
 use super::services::container;
 use crate::engine::spec::LogQuery;
 use crate::engine::{Engine as _, LogLine};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use devd_proto::{Code, Problem, ProjectName, ServiceName};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
     /// Goes on as more is written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     follow: bool,
     /// Only so many lines from the end; `all` is the default.
     #[serde(default)]
@@ -26,7 +26,7 @@ pub(super) struct LogsQuery {
     #[serde(default)]
     since: Option<String>,
     /// Begins each line of plain text with its time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     timestamps: bool,
 }
 

@@ -104,6 +104,10 @@ pub fn router(app: App) -> Router {
         .fallback(|| async {
             Failure(Problem::new(Code::NotFound, "no such route").help("see /v1/openapi.json"))
         })
+        .method_not_allowed_fallback(|| async {
+            let problem = Problem::new(Code::MethodNotAllowed, "the route has no such method");
+            Failure(problem.help("the header Allow lists those that it has; see /v1/openapi.json"))
+        })
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .layer(axum::middleware::from_fn(peer::only_the_owner))
         .with_state(app)

@@ -1,10 +1,10 @@
 //! Projects: register, show, forget, and what their files say.
 
 use super::App;
-use super::extract::{Answer, Body, Query};
+use super::extract::{Answer, Body, Path, Query};
 use crate::{problem, registry};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use devd_proto::{
     Config, Problem, ProjectName, ProjectSource, ProjectStatus, RegisterRequest, Registered, Removed,
     Resolved, Value,

@@ -1,12 +1,12 @@
 //! Test runs.
 
 use super::App;
-use super::extract::{Answer, Body, Failure, Query};
+use super::extract::{Answer, Body, Failure, Path, Query, flag};
 use crate::history::{HistoryError, RunFilter};
 use crate::hub::Subscription;
 use crate::project::Request;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use devd_proto::{Code, Problem, ProjectName, Run, RunId, RunRequest, Runs, RunsStarted, ServiceName, What};
@@ -18,6 +18,8 @@ use serde::Deserialize;
     responses((status = 200, body = RunsStarted), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn start(State(app): State<App>, Body(request): Body<RunRequest>) -> Answer<RunsStarted> {
     let handle = app.registry.get(&request.project)?;
+    // The tests are of what was saved before they were asked for.
+    app.registry.up_to_date().await;
     let RunRequest { services, args, failed, project: _ } = request;
     let answer = handle.ask(|reply| Request::Test { services, args, failed, reply }).await;
     let runs = answer.unwrap_or_else(|| Err(Problem::new(Code::UnknownProject, "the project went down")))?;
@@ -51,7 +53,11 @@ pub(super) async fn list(State(app): State<App>, Query(query): Query<ListQuery>)
 #[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)),
     responses((status = 200, body = Run), (status = 404, body = Problem)))]
 pub(super) async fn show(State(app): State<App>, Path(id): Path<RunId>) -> Answer<Run> {
-    let run = app.registry.surroundings().history.get(&id).await.map_err(|error| internal(&error))?;
+    let known = app.registry.surroundings().history.get(&id).await.map_err(|error| internal(&error))?;
+    let run = match known {
+        Some(run) => Some(run),
+        None => awaited(&app, &id).await,
+    };
     Ok(Json(run.ok_or_else(|| unknown(&id))?))
 }
 
@@ -71,7 +77,7 @@ pub(super) async fn cancel(State(app): State<App>, Path(id): Path<RunId>) -> Res
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     /// Goes on until the run has ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     follow: bool,
 }
 
@@ -87,8 +93,16 @@ pub(super) async fn log(
     let events = app.registry.surroundings().hub.subscribe(None);
     let history = &app.registry.surroundings().history;
     let mut log = history.log(&id, query.follow).await;
-    if query.follow && matches!(log, Err(HistoryError::UnknownRun(_))) && awaited(&app, &id).await {
-        begun(events, &id).await;
+    if query.follow
+        && matches!(log, Err(HistoryError::UnknownRun(_)))
+        && let Some(run) = awaited(&app, &id).await
+    {
+        tokio::select! {
+            () = begun(events, &id, &run.project) => {}
+            () = app.shutdown.cancelled() => {
+                return Err(Problem::new(Code::ShuttingDown, format!("devd goes down before {id} began")).into());
+            }
+        }
         log = history.log(&id, true).await;
     }
     let log = log.map_err(|error| failure(&error, &id))?;
@@ -97,28 +111,26 @@ pub(super) async fn log(
     Ok((kind, axum::body::Body::from_stream(bytes)).into_response())
 }
 
-/// Whether a run was asked for and waits for its turn.
-async fn awaited(app: &App, id: &RunId) -> bool {
+/// The run as its project knows it: the history has it when it began.
+async fn awaited(app: &App, id: &RunId) -> Option<Run> {
     for handle in app.registry.all() {
         let run = id.clone();
-        if handle.ask(|reply| Request::Run { run, reply }).await.flatten().is_some() {
-            return true;
+        if let Some(run) = handle.ask(|reply| Request::Run { run, reply }).await.flatten() {
+            return Some(run);
         }
     }
-    false
+    None
 }
 
-/// Waits until a run begins.
-async fn begun(mut events: Subscription, id: &RunId) {
+/// Waits until a run begins, or never will because its project is gone.
+async fn begun(mut events: Subscription, id: &RunId, project: &ProjectName) {
     loop {
         match events.live.recv().await {
-            Ok(event) => {
-                if let What::RunStarted { run } | What::RunFinished { run } = &event.what
-                    && run.id == *id
-                {
-                    return;
-                }
-            }
+            Ok(event) => match &event.what {
+                What::RunStarted { run } | What::RunFinished { run } if run.id == *id => return,
+                What::Removed if event.project == *project => return,
+                _ => {}
+            },
             // It may have been among the lost ones.
             Err(_) => return,
         }
@@ -140,4 +152,22 @@ fn unknown(id: &RunId) -> Problem {
 
 fn internal(error: &impl ToString) -> Problem {
     Problem::new(Code::Internal, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn a_run_of_a_project_that_goes_is_waited_for_no_longer() {
+        let (hub, run) = (Hub::default(), RunId::from("shop-1"));
+        let (shop, other) = (ProjectName::from("shop"), ProjectName::from("other"));
+        let mut waiting = Box::pin(begun(hub.subscribe(None), &run, &shop));
+        hub.tell(&other, What::Removed);
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        hub.tell(&shop, What::Removed);
+        assert_eq!(waiting.as_mut().now_or_never(), Some(()));
+    }
 }

@@ -1,10 +1,10 @@
 //! What is done with one service by hand.
 
 use super::App;
-use super::extract::Answer;
+use super::extract::{Answer, Path};
 use crate::project::{Request, Verb};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use devd_proto::{Accepted, Code, Problem, ProjectName, ServiceName};
 
 async fn perform(app: App, project: ProjectName, service: ServiceName, verb: Verb) -> Answer<Accepted> {

@@ -1,10 +1,11 @@
 //! The database file: its place, its modes, its version, and what happens when it is broken.
 
 use super::HistoryError;
+use crate::system;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,9 +30,9 @@ pub(super) struct Opened {
     pub(super) fresh: bool,
 }
 
-/// Creates a folder that only its owner may enter, with its parents. An existing one stays as it is.
+/// Makes a folder that only its owner can enter, or checks that it is one.
 pub(super) fn private_folder(path: &Path) -> Result<(), HistoryError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(HistoryError::file(path))
+    system::paths::private_folder(path).map_err(HistoryError::file(path))
 }
 
 /// Opens the database in `folder`, brings it up to date, or begins a new one when it is broken.

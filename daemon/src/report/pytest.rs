@@ -167,7 +167,8 @@ impl Block {
         if let Some(text) = line.strip_prefix('E').filter(|text| text.is_empty() || text.starts_with(' ')) {
             let own = text.len() - text.trim_start().len();
             let indent = *self.indent.get_or_insert(own);
-            self.failure.say(&text[indent.min(own)..]);
+            // The first line may be indented by other characters than this one.
+            self.failure.say(&text[text.floor_char_boundary(indent.min(own))..]);
         } else if let Some((path, number)) = python_frame(line).or_else(|| place(line)) {
             self.failure.place(path, Some(number));
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use expect_test::expect_file;
+use proptest::prelude::*;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -360,4 +361,64 @@ fn much_output_costs_little() {
     parser.feed(Stream::Stdout, b"FAIL\texample.com/app\t1.0s\n");
     let summary = parser.finish(&map).unwrap();
     assert_eq!((summary.passed, summary.failed, summary.failures.len()), (Some(0), Some(20_000), 200));
+}
+
+#[test]
+fn an_indent_of_other_characters_than_the_first_is_cut_at_one() {
+    let (_folder, map) = project();
+    let output = "=== test session starts ===\n=== FAILURES ===\n___ test_x ___\nE  assert 1\nE \u{3000}\u{3000}1 != 2\n\
+                  === 1 failed in 0.1s ===\n";
+    let summary = parse(output.as_bytes(), &map).unwrap();
+    assert_eq!(summary.failures[0].message, "assert 1\n\u{3000}\u{3000}1 != 2");
+}
+
+/// A line of a runner, with some of its text replaced.
+fn line() -> impl Strategy<Value = String> {
+    let lines: Vec<&'static str> = SAMPLES.iter().flat_map(|(_, sample)| sample.lines()).collect();
+    let text = "\\PC{0,20}|[ \u{3000}\u{a0}\t=_:.E>-]{0,20}|[0-9]{1,12}";
+    let known =
+        (prop::sample::select(lines), any::<prop::sample::Index>(), any::<prop::sample::Index>(), text)
+            .prop_map(|(line, from, to, text)| {
+                let mut at = [from, to].map(|index| line.floor_char_boundary(index.index(line.len() + 1)));
+                at.sort_unstable();
+                format!("{}{text}{}", &line[..at[0]], &line[at[1]..])
+            });
+    prop_oneof![4 => known, 1 => text.prop_map(String::from)]
+}
+
+/// One sample, with some lines replaced by those of any.
+fn output() -> impl Strategy<Value = Vec<u8>> {
+    let samples: Vec<&'static str> = SAMPLES.iter().map(|(_, sample)| *sample).collect();
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), line()), 0..30);
+    let mixed = (prop::sample::select(samples), changes).prop_map(|(sample, changes)| {
+        let mut lines: Vec<String> = sample.lines().map(str::to_owned).collect();
+        for (at, line) in changes {
+            let at = at.index(lines.len());
+            lines[at] = line;
+        }
+        lines.join("\n").into_bytes()
+    });
+    prop_oneof![4 => mixed, 1 => prop::collection::vec(any::<u8>(), 0..400)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_output_in_any_pieces_is_survived(
+        output in output(),
+        pieces in prop::collection::vec((1..200usize, any::<bool>()), 1..50),
+    ) {
+        let mut parser = Parser::new();
+        let mut rest = &output[..];
+        for (size, stdout) in pieces.into_iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, after) = rest.split_at(size.min(rest.len()));
+            parser.feed(if stdout { Stream::Stdout } else { Stream::Stderr }, piece);
+            rest = after;
+        }
+        parser.finish(&PathMap::default());
+    }
 }

@@ -1,35 +1,19 @@
-//! Where things are.
+//! Where things are, and folders that are for nobody else.
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The socket: `$DEVD_SOCKET`, else `$XDG_RUNTIME_DIR/devd/devd.sock`, else `/tmp/devd-$UID/devd.sock`.
-pub fn socket(env: impl Fn(&str) -> Option<String>) -> PathBuf {
-    let set = |name| env(name).filter(|value: &String| !value.is_empty());
-    if let Some(path) = set("DEVD_SOCKET") {
-        return PathBuf::from(path);
-    }
-    match set("XDG_RUNTIME_DIR") {
-        Some(dir) => Path::new(&dir).join("devd/devd.sock"),
-        None => PathBuf::from(format!("/tmp/devd-{}/devd.sock", rustix::process::geteuid().as_raw())),
-    }
+/// The socket, by the environment of this process.
+pub fn socket() -> io::Result<PathBuf> {
+    devd_proto::paths::socket(|name| std::env::var_os(name), rustix::process::geteuid().as_raw())
 }
 
-/// State: `$DEVD_STATE_DIR`, else `$XDG_STATE_HOME/devd`, else `~/.local/state/devd`.
-pub fn state(env: impl Fn(&str) -> Option<String>) -> io::Result<PathBuf> {
-    let set = |name| env(name).filter(|value: &String| !value.is_empty());
-    if let Some(path) = set("DEVD_STATE_DIR") {
-        return Ok(PathBuf::from(path));
-    }
-    if let Some(dir) = set("XDG_STATE_HOME") {
-        return Ok(Path::new(&dir).join("devd"));
-    }
-    match etcetera::home_dir() {
-        Ok(home) => Ok(home.join(".local/state/devd")),
-        Err(_) => Err(io::Error::other("there is no home folder; set DEVD_STATE_DIR")),
-    }
+/// The folder of the state, by the environment of this process.
+pub fn state() -> io::Result<PathBuf> {
+    let state = devd_proto::paths::state(|name| std::env::var_os(name), etcetera::home_dir().ok())?;
+    state.ok_or_else(|| io::Error::other("there is no home folder; set DEVD_STATE_DIR"))
 }
 
 /// Makes a folder that only its owner can enter, or checks that it is one.
@@ -61,17 +45,6 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_socket_is_where_the_environment_says() {
-        let of = |pairs: &[(&str, &str)]| {
-            let pairs: Vec<_> = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-            socket(move |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
-        };
-        assert_eq!(of(&[("DEVD_SOCKET", "/x/y.sock")]), Path::new("/x/y.sock"));
-        assert_eq!(of(&[("XDG_RUNTIME_DIR", "/run/user/7")]), Path::new("/run/user/7/devd/devd.sock"));
-        assert!(of(&[("DEVD_SOCKET", "")]).starts_with("/tmp"));
-    }
 
     #[test]
     fn a_private_folder_is_made_and_an_open_one_is_closed() {

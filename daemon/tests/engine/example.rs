@@ -56,7 +56,8 @@ fn lives(form: usize) {
     world.write(&file, &good);
     world.until_tested("service2", "passed", &broken["tests"]["run"]);
 
-    // Compose's own view of the stack.
+    // Compose's own view of the stack. The tests may be through before the restart is.
+    world.until("settled", |status| status["settled"] == true);
     let filter = format!("label=com.docker.compose.project={}", world.project);
     let names = docker(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
     for service in ["service1", "service2", "db"] {
