@@ -2,7 +2,7 @@
 
 use crate::engine::EngineError;
 use devd_compose::{LoadError, Severity};
-use devd_proto::{Code, Diagnostic, Problem};
+use devd_proto::{Code, Diagnostic, Problem, ProjectName, ServiceName};
 
 /// A finding of the loader.
 pub fn diagnostic(found: &devd_compose::Diagnostic) -> Diagnostic {
@@ -20,6 +20,17 @@ pub fn diagnostic(found: &devd_compose::Diagnostic) -> Diagnostic {
         help: found.help.clone(),
         rendered: found.render(),
     }
+}
+
+/// A service that the project does not have.
+pub fn unknown_service<'a>(
+    project: &ProjectName,
+    service: &ServiceName,
+    known: impl Iterator<Item = &'a str>,
+) -> Problem {
+    let title = format!("project {project} has no service {service}");
+    let known: Vec<&str> = known.collect();
+    Problem::new(Code::UnknownService, title).help(format!("it has {}", known.join(", ")))
 }
 
 /// Files that do not load.

@@ -93,11 +93,8 @@ impl<E: Engine> Registry<E> {
         let blueprint = Arc::new(load(source.clone()).await?);
         for service in &services {
             if blueprint.service(service).is_none() {
-                let names: Vec<&str> = blueprint.project.services.keys().map(String::as_str).collect();
-                let title = format!("project {} has no service {service}", blueprint.name);
-                return Err(
-                    Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", ")))
-                );
+                let known = blueprint.project.services.keys().map(String::as_str);
+                return Err(problem::unknown_service(&blueprint.name, service, known));
             }
         }
         source.env.clone_from(&blueprint.env_used);

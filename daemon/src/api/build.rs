@@ -31,8 +31,8 @@ pub(super) async fn build(
     let mut specs = Vec::new();
     for service in chosen {
         if blueprint.service(&service).is_none() {
-            let title = format!("project {} has no service {service}", blueprint.name);
-            return Err(Problem::new(Code::UnknownService, title).into());
+            let known = blueprint.project.services.keys().map(String::as_str);
+            return Err(problem::unknown_service(&blueprint.name, &service, known).into());
         }
         let Some(mut spec) = blueprint.stack().build(service.as_str()) else {
             return Err(Problem::new(Code::NoBuild, format!("{service} has no `build`")).into());

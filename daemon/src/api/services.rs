@@ -2,6 +2,7 @@
 
 use super::App;
 use super::extract::{Answer, Path};
+use crate::problem;
 use crate::project::{Request, Verb};
 use axum::Json;
 use axum::extract::State;
@@ -65,9 +66,8 @@ pub(super) fn container(app: &App, project: &ProjectName, service: &ServiceName)
     let status = handle.status();
     let found = status.services.iter().find(|it| it.name == *service);
     let Some(found) = found else {
-        let names: Vec<&str> = status.services.iter().map(|it| it.name.as_str()).collect();
-        let title = format!("project {project} has no service {service}");
-        return Err(Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", "))));
+        let known = status.services.iter().map(|it| it.name.as_str());
+        return Err(problem::unknown_service(project, service, known));
     };
     let container = found.container.as_ref().ok_or_else(|| {
         let help = format!("`devd start {service}` starts it");

@@ -90,17 +90,7 @@ impl History {
         service: &ServiceName,
     ) -> Result<Option<Run>, HistoryError> {
         let (project, service) = (project.clone(), service.clone());
-        self.call(move |store| runs::newest(store, &project, &service, "'passed', 'failed', 'error'")).await
-    }
-
-    /// The newest run that ended badly: `failed` or `error`.
-    pub async fn last_failed(
-        &self,
-        project: &ProjectName,
-        service: &ServiceName,
-    ) -> Result<Option<Run>, HistoryError> {
-        let (project, service) = (project.clone(), service.clone());
-        self.call(move |store| runs::newest(store, &project, &service, "'failed', 'error'")).await
+        self.call(move |store| runs::newest(store, &project, &service)).await
     }
 
     /// The number of a project's next run, whose id is `<project>-<number>`. Rises when that run begins, and never falls:

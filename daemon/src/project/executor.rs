@@ -34,11 +34,6 @@ impl<E: Engine> Executor<E> {
         Self { project, engine, sender }
     }
 
-    /// The engine it works on.
-    pub fn engine(&self) -> &E {
-        &self.engine
-    }
-
     /// Where it reports to.
     pub fn sender(&self) -> mpsc::UnboundedSender<Message> {
         self.sender.clone()

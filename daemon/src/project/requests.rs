@@ -5,6 +5,7 @@ use super::runs::Live;
 use super::{Request, Verb};
 use crate::engine::spec::Act;
 use crate::engine::{Engine, Progress};
+use crate::problem;
 use devd_logic::Event;
 use devd_proto::{Code, Problem, ProjectName, RunId, RunStarted, ServiceName, TestsState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,9 +82,8 @@ impl<E: Engine> Loop<E> {
     }
 
     fn unknown_service(&self, service: &ServiceName) -> Problem {
-        let names: Vec<&str> = self.blueprint.project.services.keys().map(String::as_str).collect();
-        let title = format!("project {} has no service {service}", self.blueprint.name);
-        Problem::new(Code::UnknownService, title).help(format!("it has {}", names.join(", ")))
+        let known = self.blueprint.project.services.keys().map(String::as_str);
+        problem::unknown_service(&self.blueprint.name, service, known)
     }
 
     fn test(

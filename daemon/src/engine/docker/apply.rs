@@ -1,6 +1,7 @@
 //! One operation each.
 
 use super::error::gone_is_fine;
+use super::host::some_map;
 use super::link::Connection;
 use super::wire::Call;
 use super::{build, create, environment, ports, registry, sync};
@@ -11,7 +12,7 @@ use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, KillContainerOptions, RemoveContainerOptions,
     RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
 };
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// How long a container that is being removed by somebody else is waited for.
@@ -196,8 +197,4 @@ pub(super) async fn remove_network(connection: &Connection, name: &str) -> Resul
 pub(super) async fn remove_volume(connection: &Connection, name: &str) -> Result<(), EngineError> {
     let options = RemoveVolumeOptions { force: true };
     gone_is_fine(connection.slow.remove_volume(name, Some(options)).await.map_err(EngineError::from))
-}
-
-fn some_map(map: &BTreeMap<String, String>) -> Option<std::collections::HashMap<String, String>> {
-    (!map.is_empty()).then(|| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
