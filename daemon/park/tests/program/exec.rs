@@ -1,0 +1,158 @@
+//! How a command is found, and what it finds.
+
+use crate::support::{Park, Place, park, places};
+use devd_park::protocol::record::How;
+use std::fs::{Permissions, create_dir, set_permissions, write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+fn file(path: &Path, content: &str, mode: u32) {
+    write(path, content).expect("there is room");
+    set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+}
+
+fn run(place: Place, argv: &[&str], change: impl FnOnce(&mut Command)) -> (String, String, How) {
+    let mut command = park(place, &["wait", "--"]);
+    change(command.args(argv));
+    let mut park = Park::spawn(place, &mut command);
+    park.release(&[]);
+    let (out, err, exit) = park.end();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (text(out), text(err), exit.how)
+}
+
+/// `first` on PATH has a tool that may not be executed, `second` one that may.
+fn folders() -> TempDir {
+    let dir = TempDir::new().expect("there is room");
+    let at = |name: &str| dir.path().join(name);
+    for folder in ["first", "second"] {
+        create_dir(at(folder)).expect("it is new");
+    }
+    file(&at("first/tool"), "#!/bin/sh\necho first\n", 0o644);
+    file(&at("second/tool"), "#!/bin/sh\necho second $0 $1\n", 0o755);
+    file(&at("first/locked"), "#!/bin/sh\n", 0o644);
+    file(&at("second/text"), "echo no program\n", 0o755);
+    dir
+}
+
+#[test]
+fn path_is_searched_as_execvp_does() {
+    let dir = folders();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let path = |command: &mut Command| {
+        let path = [at("missing"), at("second/tool"), at("first"), at("second"), "/usr/bin:/bin".into()];
+        command.env("PATH", path.join(":"));
+    };
+    let locked = How::ExecFailed(13);
+    for &place in places() {
+        let (out, _, how) = run(place, &["tool", "x"], path);
+        assert_eq!((out, how), (format!("second {} x\n", at("second/tool")), How::Exited(0)));
+
+        let (out, err, how) = run(place, &["locked"], path);
+        assert_eq!((out, err, how), (String::new(), "devd-park: locked: permission denied\n".into(), locked));
+
+        let (_, err, how) = run(place, &["no-such-tool"], path);
+        let message = "devd-park: no-such-tool: executable file not found in $PATH\n";
+        assert_eq!((err.as_str(), how, how.code()), (message, How::ExecFailed(2), 127));
+
+        let (_, err, how) = run(place, &[""], path);
+        assert_eq!(
+            (err.as_str(), how),
+            ("devd-park: : executable file not found in $PATH\n", How::ExecFailed(2))
+        );
+
+        let (_, err, how) = run(place, &["text"], path);
+        assert_eq!((err.as_str(), how.code()), ("devd-park: text: exec format error\n", 126));
+    }
+}
+
+#[test]
+fn a_name_with_a_slash_is_a_path() {
+    let dir = folders();
+    for &place in places() {
+        let (out, _, how) = run(place, &["./tool"], |command| {
+            command.current_dir(dir.path().join("second"));
+        });
+        assert_eq!((out.as_str(), how), ("second ./tool \n", How::Exited(0)));
+
+        let (_, err, how) = run(place, &["/no/such/tool"], |_| {});
+        let message = "devd-park: /no/such/tool: no such file or directory\n";
+        assert_eq!((err.as_str(), how.code()), (message, 127));
+
+        let (_, err, how) = run(place, &["/"], |_| {});
+        assert_eq!((err.as_str(), how.code()), ("devd-park: /: permission denied\n", 126));
+    }
+}
+
+#[test]
+fn without_path_the_one_of_engines_is_searched() {
+    let mut command = park(Place::Here, &["wait", "--", "sh", "-c", "echo hi"]);
+    command.env_clear();
+    let mut park = Park::spawn(Place::Here, &mut command);
+    park.release(&[]);
+    assert_eq!(park.end().0, b"hi\n");
+}
+
+#[test]
+fn environment_and_folder_are_those_of_the_park() {
+    let dir = TempDir::new().expect("there is room");
+    let dir = dir.path().canonicalize().expect("it is there");
+    for &place in places() {
+        let (out, _, _) = run(place, &["env"], |command| {
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("EMPTY", "").env("TEXT", "a b\nc");
+        });
+        let mut lines: Vec<_> = out.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["EMPTY=", "PATH=/usr/bin:/bin", "TEXT=a b", "c"]);
+
+        let (out, _, _) = run(place, &["/bin/pwd", "-P"], |command| {
+            command.current_dir(&dir);
+        });
+        assert_eq!(out.trim_end(), dir.display().to_string());
+    }
+}
+
+#[test]
+fn the_command_has_a_session_and_untouched_signals() {
+    for &place in places() {
+        let script = "read -r pid _ _ _ group session _ < /proc/$$/stat
+            [ $pid = $group ] && [ $pid = $session ] && grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status";
+        // `nohup` leaves HUP ignored, which must not come through; it stays as quiet as its streams allow.
+        let mut command = Command::new("nohup");
+        let inner = park(place, &["wait", "--", "sh", "-c", script]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.stdin(std::process::Stdio::piped());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut park = Park::spawn(place, &mut command);
+        park.release(&[]);
+        let (out, _, exit) = park.end();
+        let out = String::from_utf8_lossy(&out).into_owned();
+        assert_eq!(exit.how, How::Exited(0), "{out}");
+        let none = |name: &str| format!("{name}:\t{:016x}\n", 0);
+        assert_eq!(out, ["SigBlk", "SigIgn", "SigCgt"].map(none).concat());
+    }
+}
+
+#[test]
+fn no_file_of_the_park_is_left_open() {
+    for &place in places() {
+        let (out, _, _) = run(place, &["ls", "/proc/self/fd"], |_| {});
+        // 3 is the folder itself.
+        assert_eq!(out, "0\n1\n2\n3\n");
+    }
+}
+
+#[test]
+fn version_and_usage() {
+    let output = park(Place::Here, &["--version"]).output().expect("the program starts");
+    assert_eq!(output.stdout, format!("devd-park {}\n", env!("CARGO_PKG_VERSION")).into_bytes());
+    for args in
+        [&[][..], &["serve"], &["serve", "--"], &["wait"], &["wait", "x"], &["serve", "--control", "--"]]
+    {
+        let output = park(Place::Here, args).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(125), "{args:?}");
+        assert!(output.stderr.starts_with(b"devd-park: usage: "), "{args:?}");
+    }
+}

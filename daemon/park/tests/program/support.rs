@@ -1,0 +1,379 @@
+//! Starts the program and listens to it.
+
+use devd_park::protocol::command;
+use devd_park::protocol::record::{Exit, Record};
+use devd_park::protocol::reply::{self, Reply, Start};
+use devd_park::protocol::split::{Part, Splitter};
+use devd_park::protocol::{Nonce, READY};
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+include!("../../build_program.rs");
+
+/// Long enough for the slowest machine.
+pub const LONG: Duration = Duration::from_secs(120);
+pub const NONCE: Nonce = *b"nonce of the run";
+
+/// The program, built once.
+fn program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let park = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // Processes that test at the same time do not share it.
+        let name = format!("devd-park-{}", std::process::id());
+        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if let Err(error) = build_program(park, &to, None, env!("CARGO_PKG_VERSION")) {
+            panic!("{error}");
+        }
+        to
+    })
+}
+
+/// Where the park runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Beside this test, where orphans come to it as to any subreaper.
+    Here,
+    /// As PID 1 of a namespace of its own, with these options of `unshare`.
+    Inside(&'static [&'static str]),
+}
+
+/// All places that this user may use.
+pub fn places() -> &'static [Place] {
+    static PLACES: OnceLock<Vec<Place>> = OnceLock::new();
+    PLACES.get_or_init(|| {
+        let options: [&[&str]; 2] =
+            [&["-pf", "--mount-proc", "--kill-child"], &["-Urpf", "--mount-proc", "--kill-child"]];
+        let may = |options: &&&[&str]| {
+            let run = Command::new("unshare").args(**options).arg("true").stderr(Stdio::null()).status();
+            run.is_ok_and(|status| status.success())
+        };
+        let inside = options.iter().find(may).map(|options| Place::Inside(options));
+        if inside.is_none() {
+            eprintln!("no PID namespaces for this user: the park is not tested as PID 1");
+        }
+        [Some(Place::Here), inside].into_iter().flatten().collect()
+    })
+}
+
+/// The program with its arguments, ready to be changed and started.
+pub fn park(place: Place, args: &[&str]) -> Command {
+    let mut command = match place {
+        Place::Here => Command::new(program()),
+        Place::Inside(options) => {
+            let mut command = Command::new("unshare");
+            command.args(options).arg("--").arg(program());
+            command
+        }
+    };
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A park that runs.
+pub struct Park {
+    place: Place,
+    child: Child,
+    pub stdin: Option<ChildStdin>,
+    pub stdout: Stream,
+    pub stderr: Stream,
+}
+
+impl Park {
+    pub fn start(place: Place, args: &[&str]) -> Self {
+        Self::spawn(place, &mut park(place, args))
+    }
+
+    pub fn spawn(place: Place, command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
+        Self {
+            place,
+            stdin: child.stdin.take(),
+            stdout: Stream::new(child.stdout.take().expect("is a pipe"), READY),
+            stderr: Stream::new(child.stderr.take().expect("is a pipe"), NONCE),
+            child,
+        }
+    }
+
+    /// `wait` with a command that was released.
+    pub fn run(place: Place, argv: &[&str]) -> Self {
+        let mut park = Self::start(place, &[&["wait", "--"], argv].concat());
+        park.release(&[]);
+        park
+    }
+
+    /// A shell's script, released.
+    pub fn script(place: Place, script: &str) -> Self {
+        Self::run(place, &["sh", "-c", script])
+    }
+
+    /// Sends RUN once the park is ready.
+    pub fn release(&mut self, argv: &[&str]) {
+        assert_eq!(self.stdout.record(), Some(Record::Ready));
+        self.stdout.expect(NONCE);
+        self.send(&command::run(&NONCE, argv).expect("it fits"));
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        // Whether it is still read is another question.
+        let _ = self.stdin.as_mut().expect("it was not closed").write_all(bytes);
+    }
+
+    /// The pid of the park itself, as this test sees it.
+    pub fn pid(&self) -> u32 {
+        match self.place {
+            Place::Here => self.child.id(),
+            Place::Inside(_) => {
+                until(|| children(self.child.id()).first().copied().filter(|pid| is_program(*pid)))
+            }
+        }
+    }
+
+    /// Sends a signal to the park from outside.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for the end of the park: its exit code.
+    pub fn code(&mut self) -> i32 {
+        let child = &mut self.child;
+        until(|| child.try_wait().expect("it is ours")).into_raw_code()
+    }
+
+    /// Waits for both records of the end; what came before them, and the end.
+    pub fn end(&mut self) -> (Vec<u8>, Vec<u8>, Exit) {
+        let Some(Record::Exit(exit)) = self.stdout.record() else { panic!("no record on stdout") };
+        assert_eq!(self.stderr.record(), Some(Record::Exit(exit)));
+        let (out, err) = (self.stdout.take(), self.stderr.take());
+        assert_eq!(self.code(), i32::from(exit.how.code()));
+        // What is still to be read ends: nobody has the pipes any more.
+        assert_eq!((self.stdout.rest(), self.stderr.rest()), (Vec::new(), Vec::new()));
+        (out, err, exit)
+    }
+}
+
+/// Nothing stays behind, even of a test that failed.
+impl Drop for Park {
+    fn drop(&mut self) {
+        self.stdin = None;
+        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+            return;
+        }
+        let pid = match self.place {
+            Place::Here => Some(self.child.id()),
+            Place::Inside(_) => children(self.child.id()).first().copied(),
+        };
+        for child in pid.map(children).unwrap_or_default() {
+            signal(child, "KILL");
+        }
+        let start = Instant::now();
+        while self.child.try_wait().is_ok_and(|status| status.is_none()) && start.elapsed() < LONG {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+trait IntoRawCode {
+    fn into_raw_code(self) -> i32;
+}
+
+impl IntoRawCode for std::process::ExitStatus {
+    /// As a shell has it.
+    fn into_raw_code(self) -> i32 {
+        self.code().unwrap_or_else(|| 128 + self.signal().unwrap_or(0))
+    }
+}
+
+fn is_program(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program())
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
+}
+
+/// The children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Waits for a state.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < LONG, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// One of the park's output streams.
+pub struct Stream {
+    chunks: Option<Receiver<Vec<u8>>>,
+    splitter: Splitter,
+    output: Vec<u8>,
+    records: Vec<Record>,
+}
+
+impl Stream {
+    fn new(mut pipe: impl Read + Send + 'static, nonce: Nonce) -> Self {
+        let (sender, chunks) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 65536];
+            while let Ok(len @ 1..) = pipe.read(&mut buffer) {
+                if sender.send(buffer.get(..len).unwrap_or_default().to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { chunks: Some(chunks), splitter: Splitter::new(nonce), output: Vec::new(), records: Vec::new() }
+    }
+
+    pub fn expect(&mut self, nonce: Nonce) {
+        self.splitter.expect(nonce);
+    }
+
+    /// Reads one chunk; false at the end.
+    fn more(&mut self) -> bool {
+        let Some(chunks) = &self.chunks else { return false };
+        let mut take = |part: Part<'_>| match part {
+            Part::Bytes(bytes) => self.output.extend_from_slice(bytes),
+            Part::Record(record) => self.records.push(record),
+        };
+        match chunks.recv_timeout(LONG) {
+            Ok(chunk) => self.splitter.feed(&chunk, take),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("waited in vain for output"),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                self.splitter.finish(&mut take);
+                self.chunks = None;
+            }
+        }
+        self.chunks.is_some()
+    }
+
+    /// Waits for the next record; none if the stream ends before.
+    pub fn record(&mut self) -> Option<Record> {
+        while self.records.is_empty() {
+            if !self.more() {
+                return None;
+            }
+        }
+        Some(self.records.remove(0))
+    }
+
+    /// Waits for a line, and takes all until its end.
+    pub fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.output.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.output.drain(..=end).collect();
+                return String::from_utf8_lossy(&line).trim_end().to_owned();
+            }
+            assert!(self.more(), "no line: {:?}", String::from_utf8_lossy(&self.output));
+        }
+    }
+
+    /// What has come by now, if anything.
+    pub fn take_if_any(&mut self) -> Option<Vec<u8>> {
+        let chunk = self.chunks.as_ref()?.try_recv().ok()?;
+        let output = &mut self.output;
+        self.splitter.feed(&chunk, |part| {
+            if let Part::Bytes(bytes) = part {
+                output.extend_from_slice(bytes);
+            }
+        });
+        Some(self.take())
+    }
+
+    /// What was read until now.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// All until the end, which comes when nobody has the stream any more.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.more() {}
+        self.take()
+    }
+}
+
+/// A service with its control socket.
+pub struct Service {
+    pub park: Park,
+    pub dir: TempDir,
+}
+
+impl Service {
+    /// A shell's script as a service; `$DIR` is a folder of its own.
+    pub fn script(place: Place, script: &str) -> Self {
+        Self::start(place, &["sh", "-c", script])
+    }
+
+    pub fn start(place: Place, argv: &[&str]) -> Self {
+        Self::start_with(place, argv, |_| {})
+    }
+
+    pub fn start_with(place: Place, argv: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let dir = TempDir::new().expect("there is room");
+        let mut command = park(place, &["serve", "--control"]);
+        command.arg(dir.path().join("control")).arg("--").args(argv).env("DIR", dir.path());
+        change(&mut command);
+        Self { park: Park::spawn(place, &mut command), dir }
+    }
+
+    pub fn path(&self, name: impl AsRef<OsStr>) -> OsString {
+        self.dir.path().join(name.as_ref()).into()
+    }
+
+    pub fn connect(&self) -> Connection {
+        let path = self.path("control");
+        Connection(until(|| UnixStream::connect(&path).ok()))
+    }
+}
+
+/// A client of the control socket.
+pub struct Connection(pub UnixStream);
+
+impl Connection {
+    pub fn send(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.write_all(bytes).expect("the park listens");
+        self
+    }
+
+    /// The next reply; none if the park has closed the connection.
+    pub fn reply(&mut self) -> Option<(u16, Reply)> {
+        let mut bytes = [0; reply::LEN];
+        self.0.set_read_timeout(Some(LONG)).expect("not zero");
+        match self.0.read_exact(&mut bytes) {
+            Ok(()) => Some(Reply::decode(&bytes).expect("the park speaks this version")),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("waited in vain for a reply")
+            }
+            Err(_) => None,
+        }
+    }
+
+    pub fn hello(&mut self) -> Start {
+        match self.reply() {
+            Some((0, Reply::Hello(start))) => start,
+            other => panic!("no greeting: {other:?}"),
+        }
+    }
+
+    pub fn restarted(&mut self) -> (u16, Start) {
+        match self.reply() {
+            Some((id, Reply::Restarted(start))) => (id, start),
+            other => panic!("not restarted: {other:?}"),
+        }
+    }
+}
