@@ -100,12 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn every_child_of_this_thread_is_listed() {
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("sleep is everywhere");
+    fn every_child_of_this_thread_is_listed() -> std::io::Result<()> {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn()?;
         let mut seen = Vec::new();
-        super::each_child(|pid| seen.push(pid.unsigned_abs())).expect("the kernel has the list");
-        child.kill().expect("it is ours");
-        child.wait().expect("it was killed");
+        let read = super::each_child(|pid| seen.push(pid.unsigned_abs()));
+        child.kill()?;
+        child.wait()?;
+        assert_eq!(read, Ok(()), "the kernel has no such list");
         assert!(seen.contains(&child.id()));
+        Ok(())
     }
 }

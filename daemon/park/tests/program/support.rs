@@ -1,5 +1,6 @@
 //! Starts the program and listens to it.
 
+use devd_park::program::sys;
 use devd_park::protocol::command;
 use devd_park::protocol::record::{Exit, Record};
 use devd_park::protocol::reply::{self, Reply, Start};
@@ -12,24 +13,29 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 include!("../../build_program.rs");
 
-/// Long enough for the slowest machine.
-pub const LONG: Duration = Duration::from_secs(120);
-pub const NONCE: Nonce = *b"nonce of the run";
+/// Long enough for the slowest machine. Nothing is waited for longer, and nothing lives longer.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// A grace period, in milliseconds, that no test waits for.
+pub(crate) const HOUR: u32 = 3_600_000;
+pub(crate) const TERM: u32 = 15;
+pub(crate) const NONCE: Nonce = *b"nonce of the run";
 
 /// The program, built once.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let park = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        sweep(folder);
         // Processes that test at the same time do not share it.
-        let name = format!("devd-park-{}", std::process::id());
-        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let to = folder.join(format!("{PREFIX}{}", std::process::id()));
         if let Err(error) = build_program(park, &to, None, env!("CARGO_PKG_VERSION")) {
             panic!("{error}");
         }
@@ -37,9 +43,22 @@ fn program() -> &'static Path {
     })
 }
 
+const PREFIX: &str = "devd-park-";
+
+/// Removes the programs of tests that have ended.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Where the park runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Beside this test, where orphans come to it as to any subreaper.
     Here,
     /// As PID 1 of a namespace of its own, with these options of `unshare`.
@@ -47,7 +66,7 @@ pub enum Place {
 }
 
 /// All places that this user may use.
-pub fn places() -> &'static [Place] {
+pub(crate) fn places() -> &'static [Place] {
     static PLACES: OnceLock<Vec<Place>> = OnceLock::new();
     PLACES.get_or_init(|| {
         let options: [&[&str]; 2] =
@@ -65,7 +84,7 @@ pub fn places() -> &'static [Place] {
 }
 
 /// The program with its arguments, ready to be changed and started.
-pub fn park(place: Place, args: &[&str]) -> Command {
+pub(crate) fn park(place: Place, args: &[&str]) -> Command {
     let mut command = match place {
         Place::Here => Command::new(program()),
         Place::Inside(options) => {
@@ -79,77 +98,72 @@ pub fn park(place: Place, args: &[&str]) -> Command {
 }
 
 /// A park that runs.
-pub struct Park {
+pub(crate) struct Park {
     place: Place,
-    child: Child,
-    pub stdin: Option<ChildStdin>,
-    pub stdout: Stream,
-    pub stderr: Stream,
+    process: Process,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Stream,
+    pub(crate) stderr: Stream,
 }
 
 impl Park {
-    pub fn start(place: Place, args: &[&str]) -> Self {
+    pub(crate) fn start(place: Place, args: &[&str]) -> Self {
         Self::spawn(place, &mut park(place, args))
     }
 
-    pub fn spawn(place: Place, command: &mut Command) -> Self {
-        let mut child = command.spawn().expect("the program starts");
+    pub(crate) fn spawn(place: Place, command: &mut Command) -> Self {
+        let mut process = Process::spawn(command);
+        let child = &mut process.child;
         Self {
             place,
             stdin: child.stdin.take(),
             stdout: Stream::new(child.stdout.take().expect("is a pipe"), READY),
             stderr: Stream::new(child.stderr.take().expect("is a pipe"), NONCE),
-            child,
+            process,
         }
     }
 
     /// `wait` with a command that was released.
-    pub fn run(place: Place, argv: &[&str]) -> Self {
+    pub(crate) fn run(place: Place, argv: &[&str]) -> Self {
         let mut park = Self::start(place, &[&["wait", "--"], argv].concat());
         park.release(&[]);
         park
     }
 
     /// A shell's script, released.
-    pub fn script(place: Place, script: &str) -> Self {
+    pub(crate) fn script(place: Place, script: &str) -> Self {
         Self::run(place, &["sh", "-c", script])
     }
 
     /// Sends RUN once the park is ready.
-    pub fn release(&mut self, argv: &[&str]) {
+    pub(crate) fn release(&mut self, argv: &[&str]) {
         assert_eq!(self.stdout.record(), Some(Record::Ready));
         self.stdout.expect(NONCE);
         self.send(&command::run(&NONCE, argv).expect("it fits"));
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         // Whether it is still read is another question.
         let _ = self.stdin.as_mut().expect("it was not closed").write_all(bytes);
     }
 
     /// The pid of the park itself, as this test sees it.
-    pub fn pid(&self) -> u32 {
-        match self.place {
-            Place::Here => self.child.id(),
-            Place::Inside(_) => {
-                until(|| children(self.child.id()).first().copied().filter(|pid| is_program(*pid)))
-            }
-        }
+    pub(crate) fn pid(&self) -> u32 {
+        inner(self.place, &self.process)
     }
 
     /// Sends a signal to the park from outside.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
 
     /// Waits for the end of the park: its exit code.
-    pub fn code(&mut self) -> i32 {
-        let child = &mut self.child;
-        until(|| child.try_wait().expect("it is ours")).into_raw_code()
+    pub(crate) fn code(&mut self) -> i32 {
+        self.process.code()
     }
 
     /// Waits for both records of the end; what came before them, and the end.
-    pub fn end(&mut self) -> (Vec<u8>, Vec<u8>, Exit) {
+    pub(crate) fn end(&mut self) -> (Vec<u8>, Vec<u8>, Exit) {
         let Some(Record::Exit(exit)) = self.stdout.record() else { panic!("no record on stdout") };
         assert_eq!(self.stderr.record(), Some(Record::Exit(exit)));
         let (out, err) = (self.stdout.take(), self.stderr.take());
@@ -160,54 +174,107 @@ impl Park {
     }
 }
 
-/// Nothing stays behind, even of a test that failed.
-impl Drop for Park {
+/// A process that a test has started. When the test has ended, well or not, nothing of it stays behind; and whoever
+/// lives for [`LONG`] is killed with its family, so that whatever waits for it ends, and the test fails.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    /// Dropped when the time no longer matters.
+    watched: Option<Sender<()>>,
+    /// Says whether it was too long.
+    watchdog: Option<JoinHandle<bool>>,
+}
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_for(command, LONG)
+    }
+
+    pub(crate) fn spawn_for(command: &mut Command, life: Duration) -> Self {
+        let child = command.spawn().expect("the program starts");
+        let (pid, (watched, end)) = (child.id(), channel());
+        let watchdog = std::thread::spawn(move || {
+            let late = end.recv_timeout(life) == Err(RecvTimeoutError::Timeout);
+            if late {
+                kill_family(pid);
+            }
+            late
+        });
+        Self { child, watched: Some(watched), watchdog: Some(watchdog) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end: the exit code, as a shell has it.
+    pub(crate) fn code(&mut self) -> i32 {
+        let status = until(|| self.child.try_wait().expect("it is ours"));
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        self.stdin = None;
-        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-            return;
+        self.watched = None;
+        let late = self.watchdog.take().is_some_and(|watchdog| watchdog.join().unwrap_or(true));
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            kill_family(self.id());
+            let _ = self.child.wait();
         }
-        let pid = match self.place {
-            Place::Here => Some(self.child.id()),
-            Place::Inside(_) => children(self.child.id()).first().copied(),
-        };
-        for child in pid.map(children).unwrap_or_default() {
-            signal(child, "KILL");
-        }
-        let start = Instant::now();
-        while self.child.try_wait().is_ok_and(|status| status.is_none()) && start.elapsed() < LONG {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert!(!late || std::thread::panicking(), "it lived too long");
     }
 }
 
-trait IntoRawCode {
-    fn into_raw_code(self) -> i32;
+/// Kills a process and all that descends from it.
+fn kill_family(pid: u32) {
+    let mut family = vec![pid];
+    // Whoever is stopped gets no more children, and does not notice when it loses some.
+    loop {
+        let before = family.len();
+        let mut at = 0;
+        while let Some(pid) = family.get(at).copied() {
+            send(pid, 19);
+            let new: Vec<u32> = children(pid).into_iter().filter(|pid| !family.contains(pid)).collect();
+            family.extend(new);
+            at += 1;
+        }
+        if family.len() == before {
+            break;
+        }
+    }
+    family.into_iter().for_each(|pid| send(pid, 9));
 }
 
-impl IntoRawCode for std::process::ExitStatus {
-    /// As a shell has it.
-    fn into_raw_code(self) -> i32 {
-        self.code().unwrap_or_else(|| 128 + self.signal().unwrap_or(0))
-    }
+fn send(pid: u32, signal: u32) {
+    // Whoever is gone needs no signal.
+    let _ = pid.try_into().map(|pid| sys::kill(pid, signal));
+}
+
+/// The pid of the park that was started in `place` as `process`.
+pub(crate) fn inner(place: Place, process: &Process) -> u32 {
+    let found = || match place {
+        Place::Here => Some(process.id()),
+        Place::Inside(_) => children(process.id()).first().copied(),
+    };
+    until(|| found().filter(|pid| is_program(*pid)))
 }
 
 fn is_program(pid: u32) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program())
 }
 
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
 }
 
 /// The children of a process.
-pub fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Waits for a state.
-pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(seen) = look() {
@@ -219,7 +286,7 @@ pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// One of the park's output streams.
-pub struct Stream {
+pub(crate) struct Stream {
     chunks: Option<Receiver<Vec<u8>>>,
     splitter: Splitter,
     output: Vec<u8>,
@@ -240,7 +307,7 @@ impl Stream {
         Self { chunks: Some(chunks), splitter: Splitter::new(nonce), output: Vec::new(), records: Vec::new() }
     }
 
-    pub fn expect(&mut self, nonce: Nonce) {
+    pub(crate) fn expect(&mut self, nonce: Nonce) {
         self.splitter.expect(nonce);
     }
 
@@ -253,8 +320,8 @@ impl Stream {
         };
         match chunks.recv_timeout(LONG) {
             Ok(chunk) => self.splitter.feed(&chunk, take),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("waited in vain for output"),
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for output"),
+            Err(RecvTimeoutError::Disconnected) => {
                 self.splitter.finish(&mut take);
                 self.chunks = None;
             }
@@ -263,7 +330,7 @@ impl Stream {
     }
 
     /// Waits for the next record; none if the stream ends before.
-    pub fn record(&mut self) -> Option<Record> {
+    pub(crate) fn record(&mut self) -> Option<Record> {
         while self.records.is_empty() {
             if !self.more() {
                 return None;
@@ -273,7 +340,7 @@ impl Stream {
     }
 
     /// Waits for a line, and takes all until its end.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.output.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.output.drain(..=end).collect();
@@ -284,7 +351,7 @@ impl Stream {
     }
 
     /// What has come by now, if anything.
-    pub fn take_if_any(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_if_any(&mut self) -> Option<Vec<u8>> {
         let chunk = self.chunks.as_ref()?.try_recv().ok()?;
         let output = &mut self.output;
         self.splitter.feed(&chunk, |part| {
@@ -296,34 +363,34 @@ impl Stream {
     }
 
     /// What was read until now.
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
     /// All until the end, which comes when nobody has the stream any more.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         self.take()
     }
 }
 
 /// A service with its control socket.
-pub struct Service {
-    pub park: Park,
-    pub dir: TempDir,
+pub(crate) struct Service {
+    pub(crate) park: Park,
+    pub(crate) dir: TempDir,
 }
 
 impl Service {
     /// A shell's script as a service; `$DIR` is a folder of its own.
-    pub fn script(place: Place, script: &str) -> Self {
+    pub(crate) fn script(place: Place, script: &str) -> Self {
         Self::start(place, &["sh", "-c", script])
     }
 
-    pub fn start(place: Place, argv: &[&str]) -> Self {
+    pub(crate) fn start(place: Place, argv: &[&str]) -> Self {
         Self::start_with(place, argv, |_| {})
     }
 
-    pub fn start_with(place: Place, argv: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start_with(place: Place, argv: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let dir = TempDir::new().expect("there is room");
         let mut command = park(place, &["serve", "--control"]);
         command.arg(dir.path().join("control")).arg("--").args(argv).env("DIR", dir.path());
@@ -331,29 +398,31 @@ impl Service {
         Self { park: Park::spawn(place, &mut command), dir }
     }
 
-    pub fn path(&self, name: impl AsRef<OsStr>) -> OsString {
+    pub(crate) fn path(&self, name: impl AsRef<OsStr>) -> OsString {
         self.dir.path().join(name.as_ref()).into()
     }
 
-    pub fn connect(&self) -> Connection {
+    pub(crate) fn connect(&self) -> Connection {
         let path = self.path("control");
-        Connection(until(|| UnixStream::connect(&path).ok()))
+        let socket = until(|| UnixStream::connect(&path).ok());
+        socket.set_read_timeout(Some(LONG)).expect("not zero");
+        socket.set_write_timeout(Some(LONG)).expect("not zero");
+        Connection(socket)
     }
 }
 
 /// A client of the control socket.
-pub struct Connection(pub UnixStream);
+pub(crate) struct Connection(pub(crate) UnixStream);
 
 impl Connection {
-    pub fn send(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write_all(bytes).expect("the park listens");
         self
     }
 
     /// The next reply; none if the park has closed the connection.
-    pub fn reply(&mut self) -> Option<(u16, Reply)> {
+    pub(crate) fn reply(&mut self) -> Option<(u16, Reply)> {
         let mut bytes = [0; reply::LEN];
-        self.0.set_read_timeout(Some(LONG)).expect("not zero");
         match self.0.read_exact(&mut bytes) {
             Ok(()) => Some(Reply::decode(&bytes).expect("the park speaks this version")),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -363,14 +432,14 @@ impl Connection {
         }
     }
 
-    pub fn hello(&mut self) -> Start {
+    pub(crate) fn hello(&mut self) -> Start {
         match self.reply() {
             Some((0, Reply::Hello(start))) => start,
             other => panic!("no greeting: {other:?}"),
         }
     }
 
-    pub fn restarted(&mut self) -> (u16, Start) {
+    pub(crate) fn restarted(&mut self) -> (u16, Start) {
         match self.reply() {
             Some((id, Reply::Restarted(start))) => (id, start),
             other => panic!("not restarted: {other:?}"),

@@ -1,10 +1,13 @@
 //! `wait`: one run, and its lease.
 
-use crate::support::{NONCE, Park, children, places, signal, until};
+use crate::support::{NONCE, Park, Process, children, inner, places, signal, until};
 use devd_park::protocol::command::{self, MAX_BODY};
-use devd_park::protocol::record::{How, Record};
+use devd_park::protocol::record::{How, LEN, Record};
 use devd_park::protocol::{Header, Nonce};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn exit_codes_come_through() {
@@ -208,51 +211,90 @@ fn signals_from_outside_are_for_the_command() {
 #[test]
 fn a_broken_pipe_is_no_obstacle() {
     for &place in places() {
-        let mut command = crate::support::park(place, &["wait", "--", "sh", "-c", "exec yes"]);
+        let command = crate::support::park(place, &["wait", "--"]);
         // Its stdout is a pipe that nobody reads once `head` has what it wants.
         let mut shell = std::process::Command::new("bash");
         shell.args(["-c", "\"$@\" | head -c 100 > /dev/null; exit ${PIPESTATUS[0]}", "bash"]);
         shell.arg(command.get_program()).args(command.get_args());
         shell.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let mut child = shell.spawn().expect("bash starts");
-        let stdin = child.stdin.as_mut().expect("is a pipe");
+        let mut shell = Process::spawn(&mut shell);
+        let stdin = shell.child.stdin.as_mut().expect("is a pipe");
         stdin.write_all(&command::run(&NONCE, &["yes"]).expect("it fits")).expect("the park reads");
-        let stdin = child.stdin.take();
-        let output = child.wait_with_output().expect("it is ours");
-        drop(stdin);
+        let mut said = Vec::new();
+        shell.child.stderr.as_mut().expect("is a pipe").read_to_end(&mut said).expect("it ends");
         // Death by SIGPIPE, and the record where it can be written.
-        assert_eq!(output.status.code(), Some(141));
-        assert!(
-            output.stderr.starts_with(b"\0\xffdevd-park\0"),
-            "{:?}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        command.stdin(std::process::Stdio::null());
+        assert_eq!(shell.code(), 141);
+        assert!(said.starts_with(b"\0\xffdevd-park\0"), "{:?}", String::from_utf8_lossy(&said));
+    }
+}
+
+/// A pipe that is full after READY, and stays so: nobody reads it.
+fn full_pipe(dir: &tempfile::TempDir) -> (PathBuf, std::fs::File) {
+    let path = dir.path().join("full");
+    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo is everywhere");
+    assert!(made.success());
+    let pipe = std::fs::File::options().read(true).write(true).open(&path).expect("it was made");
+    (path, pipe)
+}
+
+/// Writes until nothing more fits, without waiting.
+fn fill(path: &Path) {
+    let mut pipe = std::fs::File::options().write(true).custom_flags(0o4000).open(path).expect("it was made");
+    // The last bytes one by one: there may be some room in a page.
+    for size in [4096, 1] {
+        while pipe.write(&vec![b'x'; size]).is_ok() {}
     }
 }
 
 #[test]
 fn an_unread_pipe_does_not_hold_up_the_end_of_the_lease() {
     for &place in places() {
-        // The FIFO is full when the command ends, and nobody empties it.
         let dir = tempfile::TempDir::new().expect("there is room");
-        let full = dir.path().join("full");
-        let made = std::process::Command::new("mkfifo").arg(&full).status().expect("mkfifo is everywhere");
-        assert!(made.success());
-        let pipe = std::fs::File::options().read(true).write(true).open(&full).expect("it was made");
-        let mut command = crate::support::park(place, &["wait", "--", "head", "-c", "65000", "/dev/zero"]);
+        let (path, mut pipe) = full_pipe(&dir);
+        let mut command = crate::support::park(place, &["wait", "--", "true"]);
         command.stdout(pipe.try_clone().expect("there are files left"));
-        let mut child = command.spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("is a pipe");
+        let mut park = Process::spawn(&mut command);
+        let mut stdin = park.child.stdin.take().expect("is a pipe");
+        let mut record = [0; LEN];
+        pipe.read_exact(&mut record).expect("it is ready");
+        assert_eq!(Record::decode(&record), Some(Record::Ready));
+        fill(&path);
         stdin.write_all(&command::run(&NONCE, &["true"; 0]).expect("it fits")).expect("the park reads");
-        // The record comes on stderr, so the command has ended.
-        let mut record = [0; devd_park::protocol::record::LEN];
-        std::io::Read::read_exact(child.stderr.as_mut().expect("is a pipe"), &mut record).expect("it comes");
+        // The record comes on stderr, so the command has ended; there is no room for the other one.
+        park.child.stderr.as_mut().expect("is a pipe").read_exact(&mut record).expect("it comes");
         assert!(matches!(Record::decode(&record), Some(Record::Exit(_))));
+        assert_eq!(park.child.try_wait().expect("it is ours"), None);
         drop(stdin);
-        let code = until(|| child.try_wait().expect("it is ours")).code();
-        assert!(matches!(code, Some(137)), "{code:?}");
-        drop(pipe);
+        assert_eq!(park.code(), 137);
+    }
+}
+
+#[test]
+fn nor_does_one_that_was_full_from_the_start() {
+    for &place in places() {
+        let dir = tempfile::TempDir::new().expect("there is room");
+        let (path, pipe) = full_pipe(&dir);
+        fill(&path);
+        for code in [137, 143] {
+            let mut command = crate::support::park(place, &["wait", "--", "touch", "ran"]);
+            command.current_dir(&dir).stdout(pipe.try_clone().expect("there are files left"));
+            let mut park = Process::spawn(&mut command);
+            let pid = inner(place, &park);
+            let mut stdin = park.child.stdin.take().expect("is a pipe");
+            // It may not be obeyed before READY is out.
+            stdin.write_all(&command::run(&NONCE, &["true"; 0]).expect("it fits")).expect("the park reads");
+            if code == 137 {
+                drop(stdin);
+            } else {
+                // PID 1 loses the first if it was not quick enough.
+                until(|| {
+                    signal(pid, "TERM");
+                    park.child.try_wait().expect("it is ours")
+                });
+            }
+            assert_eq!(park.code(), code);
+            assert!(!dir.path().join("ran").exists());
+        }
     }
 }
 
@@ -288,5 +330,24 @@ fn orphans_are_reaped_while_the_command_runs() {
         let main = until(|| <[u32; 1]>::try_from(children(pid)).ok());
         signal(main[0], "KILL");
         assert_eq!(park.end().2.how, How::Signalled(9));
+    }
+}
+
+#[test]
+fn a_test_that_hangs_is_ended() {
+    let hang = |place| {
+        let script = "(setsid sh -c 'trap \"\" TERM; sleep 600; :' &); sleep 600; :";
+        let mut command = crate::support::park(place, &["wait", "--", "sh", "-c", script]);
+        let mut park = Process::spawn_for(&mut command, std::time::Duration::from_millis(300));
+        let run = command::run(&NONCE, &["true"; 0]).expect("it fits");
+        // The lease does not end, for the pipe stays open.
+        let mut stdin = park.child.stdin.take().expect("is a pipe");
+        stdin.write_all(&run).expect("the park reads");
+        let mut all = Vec::new();
+        park.child.stdout.as_mut().expect("is a pipe").read_to_end(&mut all).expect("it ends");
+        assert_eq!(all, Record::Ready.encode());
+    };
+    for &place in places() {
+        assert!(std::panic::catch_unwind(|| hang(place)).is_err(), "it was not noticed");
     }
 }
