@@ -50,14 +50,16 @@ impl Clients {
         Self { listener, places: [const { None }; MOST], count: 0 }
     }
 
-    /// What to wait for: the listener, then each place.
-    pub(super) fn poll(&self, fds: &mut [PollFd]) {
+    /// What to wait for: the listener, then each place. How many of `fds` that takes.
+    pub(super) fn poll(&self, fds: &mut [PollFd]) -> usize {
         let listener = self.listener.as_ref().map_or(PollFd::NONE, |fd| PollFd::readable(fd.raw()));
         let places = self.places.iter().map(|place| match place {
             Some(client) => PollFd::readable(client.socket.raw()).and_writable(client.output_len > 0),
             None => PollFd::NONE,
         });
         fds.iter_mut().zip(core::iter::once(listener).chain(places)).for_each(|(to, fd)| *to = fd);
+        let last = self.places.iter().rposition(Option::is_some);
+        last.map_or(1, |last| last.saturating_add(2))
     }
 
     /// Reads and writes where `fds` are ready, and greets whoever is new.
@@ -78,23 +80,27 @@ impl Clients {
         let socket = match self.listener.as_ref().map(sys::accept) {
             Some(Ok(socket)) => socket,
             Some(Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED)) | None => return,
-            // Too few files, say. It would be asked again and again.
+            // Too few files, say: the oldest makes way, and the next time there may be enough.
             Some(Err(_)) => {
-                self.listener = None;
+                match self.oldest() {
+                    Some(place) => *place = None,
+                    // It would be asked again and again.
+                    None => self.listener = None,
+                }
                 return;
             }
         };
-        let age = |place: &Option<Client>| match place {
-            None => Some(0),
-            Some(client) => client.waiting.iter().all(Option::is_none).then_some(client.number),
-        };
-        let places = self.places.iter_mut().filter_map(|place| age(place).map(|age| (age, place)));
+        let number = self.count.saturating_add(1);
         // If all wait for a restart, the new one is refused.
-        let Some((_, place)) = places.min_by_key(|(age, _)| *age) else { return };
-        self.count = self.count.saturating_add(1);
+        let free = self.places.iter().position(Option::is_none);
+        let place = match free.and_then(|free| self.places.get_mut(free)) {
+            None => self.oldest(),
+            free => free,
+        };
+        let Some(place) = place else { return };
         let mut client = Client {
             socket,
-            number: self.count,
+            number,
             input: [0; _],
             input_len: 0,
             output: [0; _],
@@ -103,6 +109,17 @@ impl Clients {
         };
         let greeted = client.put(&hello.encode(0));
         *place = greeted.then_some(client);
+        self.count = number;
+    }
+
+    /// The place of the oldest client that does not wait for a restart.
+    fn oldest(&mut self) -> Option<&mut Option<Client>> {
+        let age = |place: &Option<Client>| {
+            let client = place.as_ref()?;
+            client.waiting.iter().all(Option::is_none).then_some(client.number)
+        };
+        let places = self.places.iter_mut().filter_map(|place| age(place).map(|age| (age, place)));
+        places.min_by_key(|(age, _)| *age).map(|(_, place)| place)
     }
 
     /// The next command that is complete: the place and the id that its reply goes to, and the command.

@@ -2,6 +2,9 @@
 
 use super::sys::{self, Errno};
 
+/// How long a full pipe may hold up a message, in nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
+
 /// Writes one line, in one piece if it has an ordinary length.
 pub(super) fn say(fd: i32, parts: &[&[u8]]) {
     let mut line = [0_u8; 1024];
@@ -14,8 +17,9 @@ pub(super) fn say(fd: i32, parts: &[&[u8]]) {
             len = len.saturating_add(1);
         }
     }
-    // If nobody can read it, nobody can be told.
-    let _ = sys::write(fd, line.get(..len).unwrap_or_default());
+    // If nobody reads it, nobody can be told.
+    let _ = sys::poll(&mut [sys::PollFd::writable(fd)], Some(PATIENCE)).is_ok_and(|ready| ready > 0)
+        && sys::write(fd, line.get(..len).unwrap_or_default()).is_ok();
 }
 
 /// Says on stderr what went wrong.
@@ -34,6 +38,7 @@ impl Errno {
             Self::ENOENT => "no such file or directory",
             Self::E2BIG => "argument list too long",
             Self::ENOEXEC => "exec format error",
+            Self::EBADF => "stdin, stdout or stderr is closed",
             Self::EAGAIN => "too many processes",
             Self::ENOMEM => "out of memory",
             Self::EACCES => "permission denied",

@@ -90,12 +90,15 @@ impl Service {
             Stage::Sweeping { .. } => Some(tree::AGAIN),
         };
         let mut fds = [PollFd::NONE; 2 + POLLED];
+        let mut used = 0;
         if let Some(([signals, report], clients)) = fds.split_first_chunk_mut() {
             *signals = PollFd::readable(self.signals.fd());
             *report = self.child.poll();
-            self.clients.poll(clients);
+            used = self.clients.poll(clients).saturating_add(2);
         }
-        if sys::poll(&mut fds, timeout).is_err() {
+        // The kernel refuses to poll more files than a process may have open, though most of them be none.
+        let Some(fds) = fds.get_mut(..used) else { return };
+        if sys::poll(fds, timeout).is_err() {
             return;
         }
         self.answer();
@@ -200,7 +203,9 @@ impl Service {
                 Command::Restart { grace_ms, signal } if signal == 0 || is_signal(signal) => {
                     let signal = if signal == 0 { signals::TERM } else { signal };
                     self.clients.wait(client, id, self.number.wrapping_add(1));
-                    self.restart(grace_ms, signal);
+                    if !self.restart(grace_ms, signal) {
+                        self.clients.close(client);
+                    }
                 }
                 Command::Signal { .. } => {
                     self.clients.reply(client, id, Reply::Done { errno: Errno::EINVAL.0 });
@@ -210,14 +215,17 @@ impl Service {
         }
     }
 
-    /// Begins a restart, or joins the one that is under way.
-    fn restart(&mut self, grace_ms: u32, signal: u32) {
+    /// Begins a restart, or joins the one that is under way. False if the park may not touch the command, which has
+    /// become another user: there will be no restart, then.
+    fn restart(&mut self, grace_ms: u32, signal: u32) -> bool {
         let deadline = sys::monotonic().saturating_add(u64::from(grace_ms).saturating_mul(1_000_000));
         match self.stage {
             Stage::Running => {
-                self.next = Next::Start;
                 // If it has just ended, it is reaped next.
-                let _ = self.child.signal_group(signal);
+                if self.child.signal_group(signal) == Err(Errno::EPERM) {
+                    return false;
+                }
+                self.next = Next::Start;
                 self.stage = Stage::Stopping { signal, deadline };
             }
             // Whoever is in more of a hurry wins.
@@ -227,5 +235,6 @@ impl Service {
             Stage::Stopping { .. } | Stage::Sweeping { .. } => {}
         }
         self.keep_deadline();
+        true
     }
 }

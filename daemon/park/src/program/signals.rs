@@ -26,7 +26,9 @@ impl Signals {
         sys::block(sys::ALL_SIGNALS);
         // A parent may have left some ignored, and what is ignored stays so in programs that are executed.
         (1..=LAST).for_each(sys::default_action);
-        sys::signalfd(sys::ALL_SIGNALS).map(Self)
+        let fd = sys::signalfd(sys::ALL_SIGNALS)?;
+        // A new file gets the lowest number that is free: one of the three streams is missing, and this is not it.
+        if fd.raw() <= sys::STDERR { Err(Errno::EBADF) } else { Ok(Self(fd)) }
     }
 
     pub(super) const fn fd(&self) -> i32 {

@@ -25,6 +25,7 @@ impl Errno {
     pub const EINTR: Self = Self(4);
     pub const E2BIG: Self = Self(7);
     pub const ENOEXEC: Self = Self(8);
+    pub const EBADF: Self = Self(9);
     pub const ECHILD: Self = Self(10);
     pub const EAGAIN: Self = Self(11);
     pub const ENOMEM: Self = Self(12);
@@ -325,6 +326,10 @@ struct SockaddrUn {
 pub fn listen(path: &CStr) -> Result<Fd> {
     let mut address = SockaddrUn { family: AF_UNIX, path: [0; 108] };
     let bytes = path.to_bytes_with_nul();
+    // Without a name it would be a socket of the kernel's choice.
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     address.path.get_mut(..bytes.len()).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(bytes);
     let kind = SOCK_STREAM | O_CLOEXEC | O_NONBLOCK;
     // SAFETY: takes no memory.

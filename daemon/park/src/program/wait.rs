@@ -104,7 +104,8 @@ impl Wait {
         }
     }
 
-    /// Reads what there is on stdin.
+    /// Reads what there is on stdin. Without room for more it ends as if stdin had: devd sends nothing that long
+    /// before READY, and afterwards all is obeyed at once.
     fn read(&mut self) {
         let room = self.buffer.get_mut(self.len..).unwrap_or_default();
         match sys::read(sys::STDIN, room) {

@@ -1,6 +1,6 @@
 //! How a command is found, and what it finds.
 
-use crate::support::{HOUR, Park, Place, Service, TERM, park, places};
+use crate::support::{Full, HOUR, Park, Place, Process, Service, TERM, park, places, program};
 use devd_park::protocol::command;
 use devd_park::protocol::record::How;
 use std::fs::{Permissions, create_dir, set_permissions, write};
@@ -170,5 +170,66 @@ fn version_and_usage() {
         let output = park(Place::Here, args).output().expect("the program starts");
         assert_eq!(output.status.code(), Some(125), "{args:?}");
         assert!(output.stderr.starts_with(b"devd-park: usage: "), "{args:?}");
+    }
+}
+
+#[test]
+fn the_program_is_small_and_needs_nothing() {
+    let bytes = std::fs::read(program()).expect("it was built");
+    assert!(bytes.len() < 100 << 10, "{} bytes", bytes.len());
+    let number = |at: usize, len: usize| {
+        let bytes = bytes.get(at..at + len).expect("it is an ELF file");
+        bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    assert_eq!((bytes.get(..5), number(16, 2)), (Some(&b"\x7fELF\x02"[..]), 2), "executable, 64 bits");
+    let (start, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    let segments: Vec<_> =
+        (0..count).map(|at| start + at * size).map(|at| (number(at, 4), number(at + 4, 4))).collect();
+    // No loader, nothing to link, and no memory that is written to and executed, the stack among it.
+    assert!(segments.iter().all(|(kind, flags)| ![2, 3].contains(kind) && flags & 3 != 3), "{segments:?}");
+    assert!(segments.iter().any(|(kind, _)| *kind == 0x6474_e551), "{segments:?}");
+}
+
+#[test]
+fn streams_are_left_as_they_were() {
+    for &place in places() {
+        let script =
+            "for fd in 0 1 2; do sed -n 's/^flags:[[:space:]]*//p' /proc/$$/fdinfo/$fd; done; echo .";
+        let check = |lines: &[String]| {
+            assert_eq!(lines.len(), 3);
+            for flags in lines {
+                let flags = u32::from_str_radix(flags, 8).expect("octal");
+                assert_eq!(flags & 0o4000, 0, "O_NONBLOCK: {lines:?}");
+            }
+        };
+        let lines: Vec<_> = run(place, &["sh", "-c", script], |_| {}).0.lines().map(str::to_owned).collect();
+        check(lines.get(..3).expect("three streams"));
+        let mut service = Service::script(place, &format!("{script}; exec sleep 600"));
+        let lines: Vec<_> =
+            std::iter::from_fn(|| Some(service.park.stdout.line()).filter(|line| line != ".")).collect();
+        check(&lines);
+    }
+}
+
+#[test]
+fn without_the_three_streams_there_is_no_park() {
+    for mode in ["wait", "serve"] {
+        for closed in ["<&-", ">&-", "2>&-"] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("exec \"$0\" {mode} -- true {closed}")]).arg(program());
+            let mut park = Process::spawn(command.stdin(Stdio::piped()).stderr(Stdio::null()));
+            assert_eq!(park.code(), 125, "{mode} {closed}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_nobody_reads_holds_nothing_up() {
+    for &place in places() {
+        let full = Full::new();
+        full.fill();
+        let mut command = park(place, &["serve", "--", "no-such-tool"]);
+        let mut park = Process::spawn(command.stderr(full.pipe()));
+        assert_eq!(park.code(), 127);
     }
 }

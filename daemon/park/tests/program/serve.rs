@@ -361,3 +361,63 @@ fn the_socket_is_for_every_user_and_old_ones_make_way() {
         assert_eq!(service.connect().hello().number, 1);
     }
 }
+
+#[test]
+fn a_command_out_of_reach_is_not_restarted() {
+    // A park without the right to signal other users, and a command that becomes one.
+    let weak = ["--bounding-set=-kill", "--inh-caps=-kill"];
+    let other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let mut probe = Command::new("setpriv");
+    probe.args(weak).args(other).arg("true").stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        eprintln!("this user may not become another one: not tested");
+        return;
+    }
+    let dir = tempfile::TempDir::new().expect("there is room");
+    let inner = crate::support::park(Place::Here, &["serve", "--control"]);
+    let mut command = Command::new("setpriv");
+    command.args(weak).arg(inner.get_program()).args(inner.get_args()).arg(dir.path().join("control"));
+    command.arg("--").args(other).args(["sh", "-c", "echo started; exec sleep 600"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let park = crate::support::Park::spawn(Place::Here, &mut command);
+    let mut service = Service { park, dir };
+    assert_eq!(service.park.stdout.line(), "started");
+    let mut connection = service.connect();
+    let first = connection.hello();
+    connection.send(&command::signal(1, TERM));
+    assert_eq!(connection.reply(), Some((1, Reply::Done { errno: 1 })));
+    // Whoever asks hears that nothing will come of it, and may ask the engine.
+    connection.send(&command::restart(2, HOUR, TERM));
+    assert_eq!(connection.reply(), None);
+    assert_eq!(service.connect().hello(), first);
+    // Its end is still the end of the park, and no restart.
+    signal(first.pid, "TERM");
+    assert_eq!(service.park.code(), 143);
+}
+
+#[test]
+fn few_files_are_enough() {
+    for &place in places() {
+        let inner = crate::support::park(place, &["serve", "--control"]);
+        let dir = tempfile::TempDir::new().expect("there is room");
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 10; exec \"$@\"", "sh"]).arg(inner.get_program());
+        command.args(inner.get_args()).arg(dir.path().join("control"));
+        command.args(["--", "sh", "-c", "echo started; exec sleep 600"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut service = Service { park: crate::support::Park::spawn(place, &mut command), dir };
+        assert_eq!(service.park.stdout.line(), "started");
+        let mut connection = service.connect();
+        connection.hello();
+        assert_eq!(connection.send(&command::restart(1, HOUR, TERM)).restarted().1.number, 2);
+        // There are not enough for all of these, but for the newest there is.
+        let mut many: Vec<Connection> = Vec::new();
+        for _ in 0..9 {
+            let mut connection = service.connect();
+            connection.hello();
+            many.push(connection);
+        }
+        service.park.signal("TERM");
+        assert_eq!(service.park.code(), 143);
+    }
+}

@@ -7,7 +7,9 @@ use devd_park::protocol::reply::{self, Reply, Start};
 use devd_park::protocol::split::{Part, Splitter};
 use devd_park::protocol::{Nonce, READY};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -371,6 +373,45 @@ impl Stream {
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         self.take()
+    }
+}
+
+pub(crate) const O_NONBLOCK: i32 = 0o4000;
+
+/// A pipe that nobody reads, unless the test does.
+pub(crate) struct Full {
+    pub(crate) pipe: File,
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Full {
+    pub(crate) fn new() -> Self {
+        Self::with(0)
+    }
+
+    pub(crate) fn with(flags: i32) -> Self {
+        let dir = TempDir::new().expect("there is room");
+        let path = dir.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo is everywhere");
+        assert!(made.success());
+        let pipe = File::options().read(true).write(true).custom_flags(flags).open(&path);
+        Self { pipe: pipe.expect("it was made"), path, _dir: dir }
+    }
+
+    /// For a program to write to.
+    pub(crate) fn pipe(&self) -> File {
+        self.pipe.try_clone().expect("there are files left")
+    }
+
+    /// Writes until nothing more fits, without waiting.
+    pub(crate) fn fill(&self) {
+        let mut pipe =
+            File::options().write(true).custom_flags(O_NONBLOCK).open(&self.path).expect("it was made");
+        // The last bytes one by one: there may be some room in a page.
+        for size in [4096, 1] {
+            while pipe.write(&vec![b'x'; size]).is_ok() {}
+        }
     }
 }
 

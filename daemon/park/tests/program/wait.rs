@@ -1,13 +1,10 @@
 //! `wait`: one run, and its lease.
 
-use crate::support::{NONCE, Park, Process, children, inner, places, signal, until};
+use crate::support::{Full, NONCE, O_NONBLOCK, Park, Process, children, inner, places, signal, until};
 use devd_park::protocol::command::{self, MAX_BODY};
 use devd_park::protocol::record::{How, LEN, Record};
 use devd_park::protocol::{Header, Nonce};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 #[test]
 fn exit_codes_come_through() {
@@ -228,37 +225,18 @@ fn a_broken_pipe_is_no_obstacle() {
     }
 }
 
-/// A pipe that is full after READY, and stays so: nobody reads it.
-fn full_pipe(dir: &tempfile::TempDir) -> (PathBuf, std::fs::File) {
-    let path = dir.path().join("full");
-    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo is everywhere");
-    assert!(made.success());
-    let pipe = std::fs::File::options().read(true).write(true).open(&path).expect("it was made");
-    (path, pipe)
-}
-
-/// Writes until nothing more fits, without waiting.
-fn fill(path: &Path) {
-    let mut pipe = std::fs::File::options().write(true).custom_flags(0o4000).open(path).expect("it was made");
-    // The last bytes one by one: there may be some room in a page.
-    for size in [4096, 1] {
-        while pipe.write(&vec![b'x'; size]).is_ok() {}
-    }
-}
-
 #[test]
 fn an_unread_pipe_does_not_hold_up_the_end_of_the_lease() {
     for &place in places() {
-        let dir = tempfile::TempDir::new().expect("there is room");
-        let (path, mut pipe) = full_pipe(&dir);
+        let mut full = Full::new();
         let mut command = crate::support::park(place, &["wait", "--", "true"]);
-        command.stdout(pipe.try_clone().expect("there are files left"));
+        command.stdout(full.pipe());
         let mut park = Process::spawn(&mut command);
         let mut stdin = park.child.stdin.take().expect("is a pipe");
         let mut record = [0; LEN];
-        pipe.read_exact(&mut record).expect("it is ready");
+        full.pipe.read_exact(&mut record).expect("it is ready");
         assert_eq!(Record::decode(&record), Some(Record::Ready));
-        fill(&path);
+        full.fill();
         stdin.write_all(&command::run(&NONCE, &["true"; 0]).expect("it fits")).expect("the park reads");
         // The record comes on stderr, so the command has ended; there is no room for the other one.
         park.child.stderr.as_mut().expect("is a pipe").read_exact(&mut record).expect("it comes");
@@ -272,12 +250,12 @@ fn an_unread_pipe_does_not_hold_up_the_end_of_the_lease() {
 #[test]
 fn nor_does_one_that_was_full_from_the_start() {
     for &place in places() {
+        let full = Full::new();
         let dir = tempfile::TempDir::new().expect("there is room");
-        let (path, pipe) = full_pipe(&dir);
-        fill(&path);
+        full.fill();
         for code in [137, 143] {
             let mut command = crate::support::park(place, &["wait", "--", "touch", "ran"]);
-            command.current_dir(&dir).stdout(pipe.try_clone().expect("there are files left"));
+            command.current_dir(&dir).stdout(full.pipe());
             let mut park = Process::spawn(&mut command);
             let pid = inner(place, &park);
             let mut stdin = park.child.stdin.take().expect("is a pipe");
@@ -295,6 +273,28 @@ fn nor_does_one_that_was_full_from_the_start() {
             assert_eq!(park.code(), code);
             assert!(!dir.path().join("ran").exists());
         }
+    }
+}
+
+#[test]
+fn a_stream_that_never_waits_gets_its_record() {
+    for &place in places() {
+        // Programs set this for themselves, and for everybody else who has the pipe.
+        let mut full = Full::with(O_NONBLOCK);
+        let mut command = crate::support::park(place, &["wait", "--", "true"]);
+        let mut park = Process::spawn(command.stdout(full.pipe()));
+        let mut stdin = park.child.stdin.take().expect("is a pipe");
+        let mut record = [0; LEN];
+        until(|| full.pipe.read_exact(&mut record).ok());
+        full.fill();
+        stdin.write_all(&command::run(&NONCE, &["true"; 0]).expect("it fits")).expect("the park reads");
+        park.child.stderr.as_mut().expect("is a pipe").read_exact(&mut record).expect("it comes");
+        let mut said = Vec::new();
+        until(|| {
+            let _ = full.pipe.read_to_end(&mut said);
+            said.ends_with(&record).then_some(())
+        });
+        assert_eq!(park.code(), 0);
     }
 }
 
