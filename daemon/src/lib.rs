@@ -11,6 +11,7 @@ mod dockerignore;
 pub mod engine;
 pub mod history;
 pub mod hub;
+pub mod park;
 pub mod problem;
 pub mod project;
 pub mod registry;

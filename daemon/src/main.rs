@@ -85,7 +85,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         });
         let engine = match flags.engine {
             EngineKind::Docker => {
-                let docker = Docker::connect(Surroundings::of_process());
+                let docker = Docker::connect(Surroundings::of_process(), Some(&state_dir));
                 // Whoever asks first gets to know whether there is an engine.
                 docker.tried().await;
                 AnyEngine::Docker(docker)

@@ -164,6 +164,7 @@ impl<'a> Stack<'a> {
             publish: dev,
             restart: dev,
             auto_remove: false,
+            park: None,
             service: service.clone(),
         })
     }

@@ -19,6 +19,13 @@ impl Blueprint {
         }
     }
 
+    /// Whether a save can mean a restart of this service's process.
+    pub fn is_watched(&self, name: &ServiceName) -> bool {
+        let service = self.service(name);
+        service
+            .is_some_and(|service| service.build.is_some() || !self.service_watch(service).roots.is_empty())
+    }
+
     fn service_watch(&self, service: &Service) -> ServiceWatch {
         let name = ServiceName::from(service.name.as_str());
         let mut watch = ServiceWatch {

@@ -3,7 +3,7 @@
 use super::docker::Docker;
 use super::fake::Fake;
 use super::spec::{Act, ExecSpec, LogQuery};
-use super::{Applied, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
 use devd_proto::EngineStatus;
 use futures_util::stream::BoxStream;
 
@@ -48,6 +48,13 @@ impl Engine for AnyEngine {
         match self {
             Self::Docker(engine) => engine.run(container, output).await,
             Self::Fake(engine) => engine.run(container, output).await,
+        }
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.attach(container).await,
+            Self::Fake(engine) => engine.attach(container).await,
         }
     }
 

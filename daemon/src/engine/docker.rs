@@ -24,23 +24,25 @@ mod link;
 mod logs;
 mod mounts;
 mod observe;
+mod park;
 mod ports;
 mod probe;
 mod registry;
 mod run;
+mod signals;
 mod sync;
 mod wire;
 
 pub use candidates::{Surroundings, candidates};
 
 use super::spec::{Act, ExecSpec, LogQuery};
-use super::{Applied, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
 use devd_proto::{EngineState, EngineStatus};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use link::{Connection, Link};
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -64,6 +66,7 @@ struct Shared {
     owners: Owners,
     /// Where registry logins are kept.
     config_dir: Option<PathBuf>,
+    parking: park::Parking,
     task: tokio::task::AbortHandle,
 }
 
@@ -75,14 +78,25 @@ impl Drop for Shared {
 
 impl Docker {
     /// Looks for an engine, and keeps in touch with it from now on. Must be called inside a tokio runtime.
-    pub fn connect(surroundings: Surroundings) -> Self {
+    ///
+    /// The program that runs in containers is kept in `state_dir`; without one, nothing runs under it.
+    pub fn connect(surroundings: Surroundings, state_dir: Option<&Path>) -> Self {
         let (changes, _) = broadcast::channel(HINTS);
         let (link_sender, link) = watch::channel(Link::default());
         let owners = Owners::default();
         let config_dir = surroundings.config_dir();
         let keeper = link::Keeper::new(surroundings, link_sender, changes.clone(), owners.clone());
         let task = tokio::spawn(keeper.keep()).abort_handle();
-        Self { shared: Arc::new(Shared { link, changes, owners, config_dir, task }) }
+        Self {
+            shared: Arc::new(Shared {
+                link,
+                changes,
+                owners,
+                config_dir,
+                parking: park::Parking::new(state_dir),
+                task,
+            }),
+        }
     }
 
     /// Waits until an engine has been looked for once, whatever came of it.
@@ -119,11 +133,23 @@ impl Engine for Docker {
 
     async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
         let connection = self.connection().await?;
-        apply::apply(&connection, self.shared.config_dir.as_deref(), act, progress).await
+        let shared = &self.shared;
+        apply::apply(&connection, shared.config_dir.as_deref(), &shared.parking, act, progress).await
     }
 
     async fn run(&self, container: &str, output: Output) -> Result<i64, EngineError> {
         run::run(&*self.connection().await?, container, output).await
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        let connection = self.connection().await?;
+        let attached = run::attach(&connection, container).await;
+        if let Err(EngineError::Refused(message)) = &attached
+            && self.shared.parking.is_about_it(message)
+        {
+            self.shared.parking.give_up(message);
+        }
+        attached
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

@@ -5,10 +5,14 @@
 //! clock paused, an hour of it takes no time.
 
 use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
-use super::{Applied, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use super::{
+    Applied, Attached, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress,
+};
 use crate::clock;
 use bytes::Bytes;
 use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
+use devd_park::protocol::command::{self, Command};
+use devd_park::protocol::record::{Exit, How, Record};
 use devd_proto::{EngineState, EngineStatus, Port, ServiceName, Stream};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -127,6 +131,39 @@ impl Fake {
         self.world().containers.values().map(|it| it.spec.name.clone()).collect()
     }
 
+    /// A container under the park: waits for the word, runs once, and is gone when its input ends.
+    async fn parked(
+        &self,
+        container: &str,
+        mut input: mpsc::Receiver<Bytes>,
+        output: &mpsc::Sender<(Stream, Bytes)>,
+    ) {
+        let record = |record: Record| Bytes::copy_from_slice(&record.encode());
+        // Nobody may read any more; so below.
+        let _ = output.send((Stream::Stdout, record(Record::Ready))).await;
+        let frame = input.recv().await.unwrap_or_default();
+        if let Ok(Some((_, Command::Run { nonce, .. }, _))) = Command::parse(&frame, command::MAX_BODY) {
+            let behaviour = {
+                let mut world = self.world();
+                let name = world.named(container);
+                world.journal.push(format!("run {name}"));
+                world.tests.clone()
+            };
+            let _ = output.send((Stream::Stderr, Bytes::from(behaviour.output))).await;
+            tokio::select! {
+                () = tokio::time::sleep(behaviour.takes) => {
+                    let how = How::Exited(u8::try_from(behaviour.exit).unwrap_or(255));
+                    let exit = record(Record::Exit(Exit { nonce, how, wall_ns: 0, at_ms: 0 }));
+                    let _ = output.send((Stream::Stdout, exit.clone())).await;
+                    let _ = output.send((Stream::Stderr, exit)).await;
+                }
+                // Killed, or nobody wants it any more.
+                _ = input.recv() => {}
+            }
+        }
+        self.world().containers.remove(container);
+    }
+
     fn hint(&self, spec: &ContainerSpec) {
         if spec.labels.contains_key(label::ENVIRONMENT) {
             return;
@@ -177,7 +214,7 @@ impl World {
     }
 
     fn apply(&mut self, act: &Act) -> Result<(Applied, Option<ContainerSpec>), EngineError> {
-        let made = |id: String| Ok((Applied { id: Some(id) }, None));
+        let made = |id: String| Ok((Applied { id: Some(id), parked: false }, None));
         let done = |spec| Ok((Applied::default(), spec));
         match act {
             Act::CreateNetwork(spec) => {
@@ -224,7 +261,7 @@ impl World {
                     finished_at: String::new(),
                 };
                 self.containers.insert(id.clone(), container);
-                made(id)
+                Ok((Applied { id: Some(id), parked: spec.park.is_some() }, None))
             }
             Act::Start(id) => {
                 self.ask(format!("start {}", self.named(id)))?;
@@ -398,6 +435,22 @@ impl Engine for Fake {
             container.state = ContainerState::Exited(behaviour.exit);
         }
         Ok(behaviour.exit)
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        tokio::time::sleep(OPERATION).await;
+        {
+            let mut world = self.reachable()?;
+            let name = world.named(container);
+            world.ask(format!("park {name}"))?;
+            world.start(container)?;
+        }
+        let (input, received) = mpsc::channel(16);
+        let (sender, output) = mpsc::channel(16);
+        let (engine, container) = (self.clone(), container.to_owned());
+        tokio::spawn(async move { engine.parked(&container, received, &sender).await });
+        let output = tokio_stream::wrappers::ReceiverStream::new(output).map(Ok).boxed();
+        Ok(Attached { input, output })
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

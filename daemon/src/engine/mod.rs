@@ -39,6 +39,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// May be dropped at any point: the container is still there then.
     fn run(&self, container: &str, output: Output) -> impl Future<Output = Result<i64, EngineError>> + Send;
 
+    /// Starts a created container with its input attached, and its output from the first byte.
+    fn attach(&self, container: &str) -> impl Future<Output = Result<Attached, EngineError>> + Send;
+
     /// Runs a container's health check until it passes (`true`) or has failed for good (`false`), at growing intervals
     /// while it starts. Without a health check: waits until one of its exposed ports is listened on, if that can be told.
     fn probe(&self, container: &str) -> impl Future<Output = Result<bool, EngineError>> + Send;
@@ -90,6 +93,16 @@ pub struct Details {
 pub struct Applied {
     /// The id of the container or image, where one was made.
     pub id: Option<String>,
+    /// The container's process is under the park.
+    pub parked: bool,
+}
+
+/// A started container's input and output.
+pub struct Attached {
+    /// Its standard input; dropping it is the end of the input.
+    pub input: mpsc::Sender<bytes::Bytes>,
+    /// What it writes; ends when it has ended.
+    pub output: BoxStream<'static, Result<(Stream, bytes::Bytes), EngineError>>,
 }
 
 /// Lines of a build or a pull, for those who watch. Dropped when nobody keeps up.

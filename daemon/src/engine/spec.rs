@@ -13,6 +13,8 @@ pub mod label {
     pub const DEFINITION: &str = "dev.devd.definition";
     /// The test environment that something is a part of.
     pub const ENVIRONMENT: &str = "dev.devd.environment";
+    /// The park under which a container's processes run: the digest of its program.
+    pub const PARK: &str = "dev.devd.park";
     /// Whose tests, on all parts of a test environment.
     pub const TESTS_OF: &str = "dev.devd.tests-of";
 }
@@ -166,6 +168,17 @@ pub struct ContainerSpec {
     pub restart: bool,
     /// Removes it when its process has ended.
     pub auto_remove: bool,
+    /// Puts its process under the park, where that can run.
+    pub park: Option<Park>,
+}
+
+/// What the park does in a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Park {
+    /// Runs the command, and restarts it in place.
+    Serve,
+    /// Waits for the word to run the command once.
+    Wait,
 }
 
 /// A container's place on a network.

@@ -3,7 +3,7 @@
 use super::Message;
 use super::sync::Load;
 use crate::blueprint::Blueprint;
-use crate::engine::spec::{Act, ExecSpec, LogQuery};
+use crate::engine::spec::{Act, ExecSpec, LogQuery, Park};
 use crate::engine::{Engine, EngineError, Progress};
 use devd_compose::model::{OnChange, WatchExec};
 use devd_logic::{Event, Op, OpError, OpId};
@@ -155,6 +155,9 @@ async fn perform<E: Engine>(
         }
         Op::Create(name) => {
             let mut spec = stack.container(name.as_str()).ok_or_else(|| gone(name.as_str()))?;
+            // Only what devd restarts on a save; a database stays as its image has it.
+            let supervised = blueprint.is_watched(name) && spec.service.x_devd.supervise;
+            spec.park = supervised.then_some(Park::Serve);
             let desired = blueprint.desired();
             let definition = desired.services.get(name).map(|service| service.definition.clone());
             let definition = definition.unwrap_or_default();

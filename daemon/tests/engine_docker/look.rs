@@ -177,7 +177,7 @@ async fn a_lost_engine_is_found_again() {
         let host = format!("unix://{}", socket.display());
         let surroundings = Surroundings { vars: map(&[("DOCKER_HOST", &host)]), ..Default::default() };
 
-        let engine = Docker::connect(surroundings);
+        let engine = Docker::connect(surroundings, None);
         // Other tests run on the same engine.
         let links = |change: &EngineChange| std::future::ready(!matches!(change, EngineChange::Project(_)));
         let mut changes = engine.changes().filter(links);
@@ -223,7 +223,7 @@ async fn an_engine_may_be_behind_a_port() {
             }
         });
         let vars = map(&[("DOCKER_HOST", &host)]);
-        let engine = Docker::connect(Surroundings { vars, ..Default::default() });
+        let engine = Docker::connect(Surroundings { vars, ..Default::default() }, None);
         let far = Stage { engine, ..stage };
         let id = far.create(far.script("web", "cat /proc/1/comm; exit 3")).await;
         assert_eq!(far.run(&id).await.unwrap(), (3, b"sh\n".to_vec(), Vec::new()));

@@ -21,7 +21,7 @@ pub(crate) struct Stage {
 /// Runs a test. Fails when there is no engine.
 pub(crate) async fn staged<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage) -> F) {
     let surroundings = Surroundings::of_process();
-    let engine = Docker::connect(surroundings);
+    let engine = Docker::connect(surroundings, None);
     engine.tried().await;
     let status = engine.status();
     assert_eq!(status.state, EngineState::Connected, "this test needs an engine: {:?}", status.error);
@@ -72,6 +72,7 @@ impl Stage {
             publish: true,
             restart: false,
             auto_remove: false,
+            park: None,
         }
     }
 

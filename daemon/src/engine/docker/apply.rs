@@ -3,6 +3,7 @@
 use super::error::gone_is_fine;
 use super::host::some_map;
 use super::link::Connection;
+use super::park::Parking;
 use super::wire::Call;
 use super::{build, create, environment, ports, registry, sync};
 use crate::engine::spec::{Act, NetworkSpec, VolumeSpec};
@@ -21,11 +22,12 @@ const REMOVAL: Duration = Duration::from_secs(30);
 pub(super) async fn apply(
     connection: &Connection,
     config_dir: Option<&Path>,
+    parking: &Parking,
     act: &Act,
     progress: &Progress,
 ) -> Result<Applied, EngineError> {
     let done = |()| Applied::default();
-    let made = |id| Applied { id: Some(id) };
+    let made = |id| Applied { id: Some(id), parked: false };
     match act {
         Act::CreateNetwork(spec) => create_network(connection, spec).await.map(done),
         Act::CreateVolume(spec) => create_volume(connection, spec).await.map(done),
@@ -34,10 +36,30 @@ pub(super) async fn apply(
         }
         Act::Build(spec) => build::build(connection, config_dir, spec, progress).await.map(made),
         Act::Push { image } => registry::push(connection, config_dir, image, progress).await.map(done),
-        Act::Create(spec) => create::create(connection, spec).await.map(made),
-        Act::Start(container) => start(connection, container).await.map(done),
+        Act::Create(spec) => {
+            let (id, parked) = create::create(connection, parking, spec).await?;
+            Ok(Applied { id: Some(id), parked })
+        }
+        Act::Start(container) => {
+            parking.forget(container);
+            let started = start(connection, container).await;
+            if let Err(EngineError::Refused(message)) = &started
+                && parking.is_about_it(message)
+            {
+                // The next one is made without; this one can never start.
+                parking.give_up(message);
+                remove(connection, container).await?;
+            }
+            started.map(done)
+        }
         Act::Stop(container) => gone_is_fine(stop(connection, container).await).map(done),
-        Act::Restart { container, grace } => restart(connection, container, *grace).await.map(done),
+        Act::Restart { container, grace } => {
+            if !parking.restart(connection, container, *grace).await? {
+                parking.forget(container);
+                restart(connection, container, *grace).await?;
+            }
+            Ok(Applied::default())
+        }
         Act::Signal(container, signal) => send_signal(connection, container, signal).await.map(done),
         Act::Sync { container, files } => sync::sync(connection, container, files).await.map(done),
         Act::Remove(container) => {

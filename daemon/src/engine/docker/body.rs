@@ -12,7 +12,7 @@ use devd_compose::model::{self, Healthcheck, NetworkMode, Service};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// Everything it takes to create a container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Creation {
     /// What is sent.
     pub(super) body: ContainerCreateBody,

@@ -96,6 +96,7 @@ fn rich() -> ContainerSpec {
         publish: true,
         restart: true,
         auto_remove: true,
+        park: None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Creating a container: the image, the folders, the container, its other networks. All of it or nothing.
 
-use super::body::{Abilities, creation, endpoint};
+use super::body::{Abilities, Creation, creation, endpoint};
 use super::error::gone_is_fine;
 use super::link::Connection;
+use super::park::Parking;
 use crate::engine::EngineError;
 use crate::engine::spec::{ContainerSpec, compose, label};
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkConnectRequest,
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, ImageInspect, NetworkConnectRequest,
 };
 use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions};
 use std::time::Duration;
@@ -15,10 +16,31 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Creates it, or finds that it has been created already. Returns its id.
-pub(super) async fn create(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
-    let image = image_id(connection, spec).await?;
-    let creation = creation(spec, &image, Abilities { v1_44: connection.since(1, 44) })?;
+/// Creates it, or finds that it has been created already. Returns its id, and whether it is under the park.
+pub(super) async fn create(
+    connection: &Connection,
+    parking: &Parking,
+    spec: &ContainerSpec,
+) -> Result<(String, bool), EngineError> {
+    let image = image(connection, spec).await?;
+    let id = image.id.clone().unwrap_or_default();
+    let plain = creation(spec, &id, Abilities { v1_44: connection.since(1, 44) })?;
+    let mut creation = plain.clone();
+    let parked = parking.enter(spec, &image, &mut creation.body)?;
+    match make(connection, spec, &creation).await {
+        Err(EngineError::Refused(message)) if parked && parking.is_about_it(&message) => {
+            parking.give_up(&message);
+            Ok((make(connection, spec, &plain).await?, false))
+        }
+        made => Ok((made?, parked)),
+    }
+}
+
+async fn make(
+    connection: &Connection,
+    spec: &ContainerSpec,
+    creation: &Creation,
+) -> Result<String, EngineError> {
     for folder in &creation.folders {
         let refuse =
             |error| EngineError::Refused(format!("cannot make the folder {}: {error}", folder.display()));
@@ -63,9 +85,9 @@ pub(super) async fn create(connection: &Connection, spec: &ContainerSpec) -> Res
     Err(EngineError::Refused(format!("the name {} is held by a container that does not go away", spec.name)))
 }
 
-async fn image_id(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
+async fn image(connection: &Connection, spec: &ContainerSpec) -> Result<ImageInspect, EngineError> {
     match connection.api.inspect_image(&spec.image).await.map_err(EngineError::from) {
-        Ok(image) => Ok(image.id.unwrap_or_default()),
+        Ok(image) => Ok(image),
         Err(EngineError::NotFound(_)) => Err(EngineError::Refused(format!(
             "no such image: {} (pull it, or give the service a `build`)",
             spec.image

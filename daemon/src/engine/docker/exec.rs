@@ -98,7 +98,7 @@ async fn start(
     Call::post(format!("/exec/{id}/start")).json(&body).upgrade(&connection.address).await
 }
 
-async fn write(mut pieces: mpsc::Receiver<Bytes>, mut writer: impl AsyncWrite + Unpin) {
+pub(super) async fn write(mut pieces: mpsc::Receiver<Bytes>, mut writer: impl AsyncWrite + Unpin) {
     while let Some(piece) = pieces.recv().await {
         // A command that does not read its input any more is no failure; its exit code tells.
         if writer.write_all(&piece).await.is_err() || writer.flush().await.is_err() {

@@ -1,14 +1,15 @@
 //! Running a created container to its end, without missing a byte.
 
-use super::apply;
 use super::frames::frames;
 use super::link::Connection;
 use super::wire::{Call, chunks_of, json_lines, unreachable};
-use crate::engine::{EngineError, Output};
+use super::{apply, exec};
+use crate::engine::{Attached, EngineError, Output};
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 use std::{pin::pin, time::Duration};
+use tokio::sync::mpsc;
 
 /// How long nothing may come of the output after the process has ended: what the engine still holds comes at once, but a
 /// stream may also hang.
@@ -18,6 +19,9 @@ const TRAILING: Duration = Duration::from_secs(10);
 /// at the end itself.
 const CONFIRMED: Duration = Duration::from_secs(5);
 const CONFIRMED_BY_PODMAN: Duration = Duration::from_millis(100);
+
+/// How many pieces of input wait.
+const INPUT: usize = 16;
 
 #[derive(Deserialize)]
 struct Ended {
@@ -76,6 +80,22 @@ pub(super) async fn run(
         Some(code) => Ok(code),
         None => code.await,
     }
+}
+
+/// Starts a created container with its input and output attached.
+pub(super) async fn attach(connection: &Connection, container: &str) -> Result<Attached, EngineError> {
+    let attach = Call::post(format!("/containers/{container}/attach")).query(&[
+        ("stream", "1".to_owned()),
+        ("stdin", "1".to_owned()),
+        ("stdout", "1".to_owned()),
+        ("stderr", "1".to_owned()),
+    ]);
+    let (reader, writer) = tokio::io::split(attach.upgrade(&connection.address).await?);
+    apply::start(connection, container).await?;
+    let (input, pieces) = mpsc::channel(INPUT);
+    tokio::spawn(exec::write(pieces, writer));
+    let output = frames(chunks_of(reader), false).map(|frame| frame.map_err(unreachable)).boxed();
+    Ok(Attached { input, output })
 }
 
 /// Asks to be told the next end of the container. Resolves when the engine has heard the question.

@@ -1,0 +1,293 @@
+//! `devd-park` in containers: who gets it, and restarting what runs under it.
+
+use super::link::Connection;
+use super::signals;
+use crate::engine::EngineError;
+use crate::engine::spec::{ContainerSpec, Park, label};
+use crate::park;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ImageInspect, Mount, MountType};
+use bollard::query_parameters::InspectContainerOptions;
+use devd_park::protocol::command;
+use devd_park::protocol::reply::{self, Reply};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+/// How long the park may take beyond the grace period: it kills then, and starts a process.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// What Docker gives a process to stop when nothing is said.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The park on this machine. Without it, or once it turned out that this engine cannot use it, the engine's own means
+/// have to do.
+#[derive(Debug)]
+pub(super) struct Parking {
+    /// Where everything of it is; none when there is no program for this machine.
+    folder: Option<PathBuf>,
+    useless: AtomicBool,
+    /// What is known of running containers, by id. Forgotten when the engine starts one anew.
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// What restarting in place takes to know.
+#[derive(Clone, Debug)]
+struct Known {
+    control: PathBuf,
+    signal: u32,
+    grace: Duration,
+    /// Mounted files and folders, with the inode that is mounted. A file that was replaced on the host, as editors do
+    /// when they save, stays the old one in the container until the engine mounts it again.
+    mounts: Vec<(PathBuf, (u64, u64))>,
+}
+
+impl Parking {
+    /// Puts the program into a folder of the state.
+    pub(super) fn new(state_dir: Option<&Path>) -> Self {
+        let folder = state_dir.zip(park::PROGRAM).and_then(|(dir, program)| {
+            let folder = dir.join("park");
+            install(&folder, program)
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "there is no park: tests start cold, and restarts are the engine's");
+                })
+                .ok()?;
+            Some(folder)
+        });
+        Self { folder, useless: AtomicBool::new(false), known: Mutex::default() }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref().filter(|_| !self.useless.load(Ordering::Relaxed))
+    }
+
+    /// This engine cannot use it.
+    pub(super) fn give_up(&self, why: &str) {
+        if !self.useless.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                why,
+                "this engine cannot run the park: tests start cold, and restarts are the engine's"
+            );
+        }
+    }
+
+    /// Makes the park the first process of a container, where that is wanted and possible. Whether it is.
+    pub(super) fn enter(
+        &self,
+        spec: &ContainerSpec,
+        image: &ImageInspect,
+        body: &mut ContainerCreateBody,
+    ) -> Result<bool, EngineError> {
+        let (Some(role), Some(folder)) = (spec.park, self.folder()) else { return Ok(false) };
+        let service = &spec.service;
+        let config = image.config.as_ref();
+        let own = |list: Option<&Vec<String>>| list.cloned().filter(|list| !list.is_empty());
+        let entrypoint =
+            body.entrypoint.clone().or_else(|| own(config.and_then(|config| config.entrypoint.as_ref())));
+        // An entrypoint of the file's own makes the image's command meaningless, as Docker has it.
+        let command = body.cmd.clone().or_else(|| {
+            service.entrypoint.is_none().then(|| own(config.and_then(|config| config.cmd.as_ref()))).flatten()
+        });
+        let argv: Vec<String> =
+            entrypoint.unwrap_or_default().into_iter().chain(command.unwrap_or_default()).collect();
+        let odd =
+            service.tty || service.stdin_open || service.init == Some(true) || service.host.pid.is_some();
+        let foreign = image.os.as_deref() != Some("linux") || !is_ours(image.architecture.as_deref());
+        if argv.is_empty() || odd || foreign {
+            return Ok(false);
+        }
+        let mut mounts = vec![bind(&program(folder), park::PATH, true)];
+        let mode = match role {
+            Park::Wait => {
+                body.attach_stdin = Some(true);
+                body.open_stdin = Some(true);
+                // The end of devd's connection is the end of the input.
+                body.stdin_once = Some(true);
+                "wait"
+            }
+            Park::Serve => {
+                let control = control_folder(folder, &spec.name);
+                let refuse =
+                    |error| EngineError::Refused(format!("cannot make {}: {error}", control.display()));
+                open_folder(&control).map_err(refuse)?;
+                mounts.push(bind(&control, park::CONTROL_DIR, false));
+                "serve"
+            }
+        };
+        body.entrypoint = Some([park::PATH, mode, "--"].map(str::to_owned).to_vec());
+        body.cmd = Some(argv);
+        body.labels.get_or_insert_default().insert(label::PARK.to_owned(), park::DIGEST.to_owned());
+        body.host_config.get_or_insert_default().mounts.get_or_insert_default().extend(mounts);
+        Ok(true)
+    }
+
+    /// Whether an error is about the park, and not about what the file asks for.
+    pub(super) fn is_about_it(&self, message: &str) -> bool {
+        let host = self.folder.as_ref().map(|folder| folder.display().to_string());
+        message.contains(park::PATH) || host.is_some_and(|host| message.contains(&host))
+    }
+
+    /// The engine starts a container itself: what was known of it is history.
+    pub(super) fn forget(&self, container: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+    }
+
+    /// Restarts what runs in a container without the engine. Whether that was possible.
+    pub(super) async fn restart(
+        &self,
+        connection: &Connection,
+        container: &str,
+        grace: Option<Duration>,
+    ) -> Result<bool, EngineError> {
+        let Some(folder) = self.folder() else { return Ok(false) };
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(container).cloned();
+        let known = match known {
+            Some(known) => known,
+            None => match learn(connection, folder, container).await? {
+                Some(known) => known,
+                None => return Ok(false),
+            },
+        };
+        if known.mounts.iter().any(|(path, inode)| inode_of(path) != Some(*inode)) {
+            return Ok(false);
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), known.clone());
+        let grace = grace.unwrap_or(known.grace);
+        let asked = tokio::time::timeout(grace + SLACK, ask(&known, grace)).await;
+        match asked.map_err(io::Error::other).flatten() {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                // It may have ended with its process; the engine knows what to do then.
+                tracing::debug!(container, %error, "not restarted in place");
+                self.forget(container);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// What there is to know of a container under the park; none when it is under none, or what it mounts is out of date.
+async fn learn(
+    connection: &Connection,
+    folder: &Path,
+    container: &str,
+) -> Result<Option<Known>, EngineError> {
+    let found: ContainerInspectResponse =
+        connection.api.inspect_container(container, None::<InspectContainerOptions>).await?;
+    let config = found.config.unwrap_or_default();
+    if config.labels.is_none_or(|labels| !labels.contains_key(label::PARK)) {
+        return Ok(None);
+    }
+    let state = found.state.unwrap_or_default();
+    let started = state.started_at.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let since_1970 =
+        started.and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(Duration::from_millis);
+    let Some(started) = since_1970.filter(|_| state.running == Some(true)).map(|at| UNIX_EPOCH + at) else {
+        return Ok(None);
+    };
+    let own = folder.display().to_string();
+    let binds =
+        found.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("bind"));
+    let sources = binds.filter_map(|mount| mount.source).filter(|source| !source.starts_with(&own));
+    let mut mounts = Vec::new();
+    for source in sources.map(PathBuf::from) {
+        let Some(inode) = inode_of(&source) else { return Ok(None) };
+        // Made after the start: what is mounted is something older.
+        if source.metadata().and_then(|it| it.created()).is_ok_and(|made| made > started) {
+            return Ok(None);
+        }
+        mounts.push((source, inode));
+    }
+    let name = found.name.unwrap_or_default();
+    Ok(Some(Known {
+        control: control_folder(folder, name.trim_start_matches('/')),
+        signal: config.stop_signal.as_deref().and_then(signals::number).unwrap_or(signals::TERM),
+        grace: config
+            .stop_timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(GRACE, Duration::from_secs),
+        mounts,
+    }))
+}
+
+async fn ask(known: &Known, grace: Duration) -> io::Result<()> {
+    // By way of an open folder: the path itself may be longer than a socket's address.
+    let folder = std::fs::File::open(&known.control)?;
+    let address = format!("/proc/self/fd/{}/control", std::os::fd::AsRawFd::as_raw_fd(&folder));
+    let mut stream = UnixStream::connect(address).await?;
+    let Reply::Hello(_) = read(&mut stream).await? else { return Err(odd()) };
+    let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+    stream.write_all(&command::restart(1, grace, known.signal)).await?;
+    match read(&mut stream).await? {
+        Reply::Restarted(_) => Ok(()),
+        Reply::Hello(_) | Reply::Done { .. } => Err(odd()),
+    }
+}
+
+async fn read(stream: &mut UnixStream) -> io::Result<Reply> {
+    let mut bytes = [0; reply::LEN];
+    stream.read_exact(&mut bytes).await?;
+    Reply::decode(&bytes).map(|(_, reply)| reply).map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn odd() -> io::Error {
+    io::Error::other("the park gives an answer to another question")
+}
+
+fn inode_of(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn is_ours(architecture: Option<&str>) -> bool {
+    let ours = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    architecture == Some(ours)
+}
+
+fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: read_only.then_some(true),
+        ..Default::default()
+    }
+}
+
+/// Named by its content: containers of an earlier devd go on with theirs.
+fn program(folder: &Path) -> PathBuf {
+    folder.join(format!("devd-park-{}", park::DIGEST))
+}
+
+fn control_folder(folder: &Path, container: &str) -> PathBuf {
+    folder.join("run").join(container)
+}
+
+fn install(folder: &Path, program: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let path = self::program(folder);
+    if std::fs::read(&path).is_ok_and(|there| there == program) {
+        return Ok(());
+    }
+    // Renamed into place: a container may start at any moment.
+    let half = folder.join(format!(".{}.{}", park::DIGEST, std::process::id()));
+    std::fs::write(&half, program)?;
+    std::fs::set_permissions(&half, Permissions::from_mode(0o755))?;
+    std::fs::rename(&half, &path)
+}
+
+/// A folder that every user of a container can make a socket in. On the host nobody gets so far: the state folder is
+/// its owner's.
+fn open_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o777))
+}
