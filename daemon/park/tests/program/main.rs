@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a test that cannot run says so too")]
 #![expect(clippy::expect_used, reason = "a test that cannot go on says where")]
 
+mod bare;
 mod exec;
 mod serve;
 mod support;

@@ -87,15 +87,19 @@ pub(crate) fn places() -> &'static [Place] {
 
 /// The program with its arguments, ready to be changed and started.
 pub(crate) fn park(place: Place, args: &[&str]) -> Command {
-    let mut command = match place {
-        Place::Here => Command::new(program()),
-        Place::Inside(options) => {
-            let mut command = Command::new("unshare");
-            command.args(options).arg("--").arg(program());
-            command
-        }
+    by(place, &[], program().as_os_str(), args)
+}
+
+/// Any program, by way of another command.
+pub(crate) fn by(place: Place, way: &[&OsStr], program: &OsStr, args: &[&str]) -> Command {
+    let unshare: &[&str] = match place {
+        Place::Here => &[],
+        Place::Inside(options) => options,
     };
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let before = (!unshare.is_empty()).then_some("unshare").into_iter().chain(unshare.iter().copied());
+    let mut words = before.map(OsStr::new).chain(way.iter().copied()).chain([program]);
+    let mut command = Command::new(words.next().unwrap_or(program));
+    command.args(words).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
