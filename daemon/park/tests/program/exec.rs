@@ -2,7 +2,7 @@
 
 use crate::support::{Full, HOUR, Park, Place, Process, Service, TERM, park, places, program};
 use devd_park::protocol::command;
-use devd_park::protocol::record::How;
+use devd_park::protocol::record::{How, Record};
 use std::fs::{Permissions, create_dir, set_permissions, write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -134,6 +134,22 @@ fn the_command_has_a_session_and_untouched_signals() {
             let none = format!("{set}:\t{:016x}", 0);
             assert!(out.lines().any(|line| line == none), "{set} is not empty: {out}");
         }
+    }
+}
+
+#[test]
+fn signals_that_a_parent_ignores_or_blocks_are_no_obstacle() {
+    for &place in places() {
+        let inner = park(place, &["wait", "--", "sh", "-c", "trap 'exit 5' TERM; kill $$; sleep 600"]);
+        let mut command = Command::new("env");
+        command.args(["--ignore-signal=CHLD", "--block-signal=TERM,CHLD"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut park = Park::spawn(place, &mut command);
+        park.release(&[]);
+        let Some(Record::Exit(exit)) = park.stdout.record() else { panic!("no record") };
+        // What `unshare` makes of the end when nobody may reap is not the question.
+        assert_eq!(exit.how, How::Exited(5));
     }
 }
 

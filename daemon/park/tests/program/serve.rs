@@ -163,6 +163,21 @@ fn whoever_ignores_the_signal_is_killed_with_all_its_family() {
     }
 }
 
+#[test]
+fn a_family_that_forks_for_ever_does_not_hold_up_a_restart() {
+    for &place in places() {
+        // Each process has a child and ends: whoever is in a list of children is gone when the list is read.
+        let script = "f() { (f) & }; f; f; echo started; exec sleep 600";
+        let mut service = Service::script(place, script);
+        let mut connection = service.connect();
+        connection.hello();
+        for id in 0..3 {
+            assert_eq!(service.park.stdout.line(), "started");
+            connection.send(&command::restart(id, HOUR, TERM)).restarted();
+        }
+    }
+}
+
 /// A service that ends on USR1 only, with code 9.
 fn stubborn(place: Place) -> (Service, Connection) {
     let script = "trap 'echo asked' TERM INT; trap 'exit 9' USR1; echo started; while :; do sleep 0.01; done";

@@ -225,7 +225,10 @@ impl Drop for Process {
         let late = self.watchdog.take().is_some_and(|watchdog| watchdog.join().unwrap_or(true));
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             kill_family(self.id());
-            let _ = self.child.wait();
+            let start = Instant::now();
+            while self.child.try_wait().is_ok_and(|status| status.is_none()) && start.elapsed() < LONG {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         assert!(!late || std::thread::panicking(), "it lived too long");
     }
