@@ -16,6 +16,7 @@ pub mod problem;
 pub mod project;
 pub mod registry;
 pub mod report;
+pub mod settings;
 pub mod system;
 pub mod warm;
 pub mod watch;
@@ -25,11 +26,13 @@ use history::History;
 use hub::Hub;
 use project::run::Surroundings;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use system::socket::Bound;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use warm::machine::Machine;
 use watch::Watcher;
 
 /// How a daemon is to run.
@@ -39,6 +42,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Test runs of one project at the same time.
     pub runs: usize,
+    /// What the user set.
+    pub settings: settings::Settings,
 }
 
 /// How long ending test runs may take before the daemon goes all the same; the next start removes what is left.
@@ -57,7 +62,9 @@ pub async fn run(
     let (notices, received) = mpsc::unbounded_channel();
     let watcher = Watcher::new(notices)?;
     let limits = devd_logic::Limits { runs: config.runs };
-    let surroundings = Surroundings { engine, watcher, history, hub: Hub::default(), limits };
+    let pool = &config.settings.pool;
+    let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));
+    let surroundings = Surroundings { engine, watcher, history, hub: Hub::default(), limits, machine };
     let registry = registry::Registry::new(surroundings, received);
     registry.restore().await;
     let streams = CancellationToken::new();

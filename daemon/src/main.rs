@@ -5,6 +5,7 @@ use clap::{Parser, ValueEnum};
 use devdd::engine::any::AnyEngine;
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::fake::Fake;
+use devdd::settings::{self, Settings};
 use devdd::system::{paths, socket};
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
@@ -69,6 +70,10 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
     if let Err(error) = alone {
         tracing::warn!(%error, "it stays with its terminal; `devd daemon start` starts one that does not");
     }
+    let settings = match settings::path()? {
+        Some(path) => Settings::load(&path).with_context(|| format!("the settings in {}", path.display()))?,
+        None => Settings::default(),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -93,7 +98,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             EngineKind::Fake => AnyEngine::Fake(Fake::default()),
         };
         let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let config = devdd::Config { state_dir, runs };
+        let config = devdd::Config { state_dir, runs, settings };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "devdd");
         let ready = || {
             if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {

@@ -34,7 +34,11 @@ impl Daemon {
         let socket = dir.path().join("run/devd.sock");
         let bound = socket::bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
-        let config = devdd::Config { state_dir: dir.path().join("state"), runs: 2 };
+        let config = devdd::Config {
+            state_dir: dir.path().join("state"),
+            runs: 2,
+            settings: devdd::settings::Settings::default(),
+        };
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let engine = AnyEngine::Fake(fake);
         let run =

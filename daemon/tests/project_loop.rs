@@ -10,6 +10,7 @@ use devdd::history::History;
 use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Handle, Message, Request, Verb};
+use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, TestsEffect, Watcher};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ async fn bench_with(fake: Fake, memory: Memory) -> Bench {
         history: History::open(state.path()).unwrap(),
         hub: Hub::default(),
         limits: Limits { runs: 2 },
+        machine: Arc::new(Machine::new(1 << 30, Duration::from_secs(900), 2)),
     };
     let handle = run::start(surroundings, blueprint, source, memory, || {}).await;
     handle.tell(Message::FilesKnown);

@@ -112,7 +112,8 @@ pub struct TestFailure {
     pub message: String,
 }
 
-/// A stage of a run: `event`, `decided`, `ready`, `released`, `first_output`, `done`.
+/// A stage of a run: `event`, `decided`, `warm` (an environment stood ready) or `cold` (one is made: `images`, `ready`),
+/// `released` (its process begins), `first_output`, `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stage {

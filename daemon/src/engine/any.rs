@@ -58,6 +58,13 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.memory(containers).await,
+            Self::Fake(engine) => engine.memory(containers).await,
+        }
+    }
+
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {
         match self {
             Self::Docker(engine) => engine.probe(container).await,

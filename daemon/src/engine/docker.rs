@@ -22,6 +22,7 @@ mod host;
 mod ignored;
 mod link;
 mod logs;
+mod memory;
 mod mounts;
 mod observe;
 mod park;
@@ -150,6 +151,10 @@ impl Engine for Docker {
             self.shared.parking.give_up(message);
         }
         attached
+    }
+
+    async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
+        memory::memory(&*self.connection().await?, containers).await
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

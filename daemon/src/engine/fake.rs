@@ -78,6 +78,9 @@ impl Default for Fake {
     }
 }
 
+/// What a container needs of the memory.
+const MEMORY: u64 = 32 << 20;
+
 /// How long an operation takes.
 const OPERATION: Duration = Duration::from_millis(5);
 
@@ -214,7 +217,7 @@ impl World {
     }
 
     fn apply(&mut self, act: &Act) -> Result<(Applied, Option<ContainerSpec>), EngineError> {
-        let made = |id: String| Ok((Applied { id: Some(id), parked: false }, None));
+        let made = |id: String| Ok((Applied { id: Some(id), parked: None }, None));
         let done = |spec| Ok((Applied::default(), spec));
         match act {
             Act::CreateNetwork(spec) => {
@@ -261,7 +264,8 @@ impl World {
                     finished_at: String::new(),
                 };
                 self.containers.insert(id.clone(), container);
-                Ok((Applied { id: Some(id), parked: spec.park.is_some() }, None))
+                let parked = spec.park.map(|_| spec.service.entrypoint.clone().unwrap_or_default());
+                Ok((Applied { id: Some(id), parked }, None))
             }
             Act::Start(id) => {
                 self.ask(format!("start {}", self.named(id)))?;
@@ -451,6 +455,10 @@ impl Engine for Fake {
         tokio::spawn(async move { engine.parked(&container, received, &sender).await });
         let output = tokio_stream::wrappers::ReceiverStream::new(output).map(Ok).boxed();
         Ok(Attached { input, output })
+    }
+
+    async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
+        self.reachable().map(|_| containers.len() as u64 * MEMORY)
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

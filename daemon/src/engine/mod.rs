@@ -46,6 +46,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// while it starts. Without a health check: waits until one of its exposed ports is listened on, if that can be told.
     fn probe(&self, container: &str) -> impl Future<Output = Result<bool, EngineError>> + Send;
 
+    /// What running containers need of the machine's memory, in bytes; as far as the engine can tell.
+    fn memory(&self, containers: &[String]) -> impl Future<Output = Result<u64, EngineError>> + Send;
+
     /// Runs a command in a running container.
     fn exec(&self, container: &str, spec: ExecSpec)
     -> impl Future<Output = Result<Exec, EngineError>> + Send;
@@ -93,8 +96,8 @@ pub struct Details {
 pub struct Applied {
     /// The id of the container or image, where one was made.
     pub id: Option<String>,
-    /// The container's process is under the park.
-    pub parked: bool,
+    /// The container's process is under the park, and this is what stands before its command.
+    pub parked: Option<Vec<String>>,
 }
 
 /// A started container's input and output.

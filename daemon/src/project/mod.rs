@@ -7,6 +7,7 @@ mod requests;
 pub mod run;
 pub mod runs;
 pub mod sync;
+mod testing;
 
 use crate::blueprint::Blueprint;
 use crate::engine::Look;
@@ -50,6 +51,8 @@ pub enum Message {
         /// The lines.
         lines: Vec<String>,
     },
+    /// So many environments stand ready for the tests of a service.
+    Warm(ServiceName, u32),
     /// A run ended and is in the history.
     RunDone(Box<runs::Done>),
     /// A request from outside.

@@ -31,6 +31,8 @@ pub struct Publisher {
     /// How each service last ended, with the start that ended.
     exits: BTreeMap<ServiceName, (String, LastExit)>,
     since: BTreeMap<ServiceName, (ServiceState, String)>,
+    /// Environments that stand ready.
+    pub warm: BTreeMap<ServiceName, u32>,
 }
 
 impl Publisher {
@@ -55,6 +57,7 @@ impl Publisher {
             running: BTreeMap::new(),
             exits: BTreeMap::new(),
             since: BTreeMap::new(),
+            warm: BTreeMap::new(),
         }
     }
 
@@ -139,10 +142,12 @@ impl Publisher {
         };
         let since = match self.since.get(name) {
             Some((state, since)) if *state == view.state => since.clone(),
-            _ => {
+            known => {
                 let started = details.map(|details| clock::normalise(&details.started_at));
-                let running = view.state == ServiceState::Running;
-                let since = started.filter(|at| running && !at.is_empty()).unwrap_or_else(clock::now_text);
+                // What runs when it is first seen was started by an earlier daemon. The engine does not hear of a restart
+                // in place, so later on its word is an old one.
+                let found = known.is_none() && view.state == ServiceState::Running;
+                let since = started.filter(|at| found && !at.is_empty()).unwrap_or_else(clock::now_text);
                 self.since.insert(name.clone(), (view.state, since.clone()));
                 since
             }
@@ -203,7 +208,7 @@ impl Publisher {
             reason: broken
                 .or_else(|| tests.reason.clone())
                 .or_else(|| shown.and_then(|run| run.reason.clone())),
-            warm: 0,
+            warm: self.warm.get(name).copied().unwrap_or_default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Request, Verb};
 use crate::engine::spec::Act;
 use crate::engine::{Engine, Progress};
 use crate::problem;
+use crate::warm::pool::Pool;
 use devd_logic::Event;
 use devd_proto::{Code, Problem, ProjectName, RunId, RunStarted, ServiceName, TestsState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ impl<E: Engine> Loop<E> {
     pub(super) fn request(&mut self, request: Request) {
         match request {
             Request::Up { services, build, reply } => {
+                self.pool.touch();
                 for farewell in self.farewells.drain(..) {
                     let title = format!("{} was brought up again before it was down", self.blueprint.name);
                     let _ = farewell.send(Err(Problem::new(Code::NameTaken, title)));
@@ -30,6 +32,7 @@ impl<E: Engine> Loop<E> {
                 let _ = reply.send(answer.map(|()| self.publisher.revision()));
             }
             Request::Test { services, args, failed, reply } => {
+                self.pool.touch();
                 let answer = self.test(services, &args, failed);
                 let _ = reply.send(answer);
             }
@@ -48,11 +51,12 @@ impl<E: Engine> Loop<E> {
             }
             Request::Close { reply } => {
                 self.gone = true;
-                let (engine, project) = (self.surroundings.engine.clone(), self.blueprint.name.clone());
-                tokio::spawn(close(engine, project, std::mem::take(&mut self.live), reply));
+                let (pool, project) = (self.pool.clone(), self.blueprint.name.clone());
+                tokio::spawn(close(pool, project, std::mem::take(&mut self.live), reply));
             }
             Request::Down { volumes, reply } => {
                 self.farewells.push(reply);
+                self.pool.retain(|_| false);
                 self.step(Event::DownRequested { volumes });
             }
         }
@@ -132,7 +136,7 @@ impl<E: Engine> Loop<E> {
     }
 
     fn queue(&mut self, run: RunId, service: ServiceName, args: Vec<String>) {
-        if let Some(job) = self.job(&run, &service, args.clone()) {
+        if let Some(job) = self.job(&service, args.clone()) {
             let record = self.run_record(run.clone(), service.clone(), &job);
             self.queued.insert(run.clone(), record);
         }
@@ -142,7 +146,7 @@ impl<E: Engine> Loop<E> {
 
 /// Ends test runs for good: there is no loop any more that would clean up behind them.
 async fn close<E: Engine>(
-    engine: E,
+    pool: Pool<E>,
     project: ProjectName,
     live: BTreeMap<RunId, Live>,
     reply: oneshot::Sender<()>,
@@ -154,6 +158,8 @@ async fn close<E: Engine>(
         // A run that panicked is cleaned up behind all the same.
         let _ = live.task.await;
     }
+    pool.close().await;
+    let engine = pool.engine();
     let environments = match engine.observe(project.as_str(), &[]).await {
         Ok(look) => look.observed.environments,
         Err(error) => {

@@ -3,7 +3,7 @@
 
 use super::executor::Executor;
 use super::publish::Publisher;
-use super::runs::{self, Live};
+use super::runs::Live;
 use super::sync::{Load, Pending};
 use super::{Handle, Message};
 use crate::blueprint::Blueprint;
@@ -13,16 +13,15 @@ use crate::engine::{Engine, Look};
 use crate::history::{History, Registration};
 use crate::hub::Hub;
 use crate::warm::Job;
+use crate::warm::machine::Machine;
+use crate::warm::pool::Pool;
 use crate::watch::{Action, Change, Watcher};
-use devd_logic::{Effect, Event, Limits, Memory, Op, Reaction, RunCause, State};
-use devd_proto::{
-    Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, TestsState, What,
-};
+use devd_logic::{Effect, Event, Limits, Memory, Op, Reaction, State};
+use devd_proto::{Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 /// What a loop works with.
 #[derive(Clone, Debug)]
@@ -37,6 +36,8 @@ pub struct Surroundings<E> {
     pub hub: Hub,
     /// Limits of the machine.
     pub limits: Limits,
+    /// What environments that stand ready may take of it.
+    pub machine: Arc<Machine>,
 }
 
 /// Starts a project's loop. `ended` is told when the project is gone.
@@ -65,6 +66,7 @@ pub async fn start<E: Engine>(
     let mut this = Loop {
         state: State::new(name.clone(), surroundings.limits, memory, next_run),
         executor: Executor::new(name.clone(), surroundings.engine.clone(), sender.clone()),
+        pool: Pool::new(surroundings.engine.clone(), sender.clone(), Arc::clone(&surroundings.machine)),
         surroundings,
         clock,
         blueprint: Arc::clone(&blueprint),
@@ -103,12 +105,13 @@ pub async fn start<E: Engine>(
 /// One project's loop. Its fields are for its own files only: this one and `requests`.
 pub(super) struct Loop<E> {
     pub(super) surroundings: Surroundings<E>,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) state: State,
     pub(super) blueprint: Arc<Blueprint>,
     blueprints: watch::Sender<Arc<Blueprint>>,
     source: ProjectSource,
-    executor: Executor<E>,
+    pub(super) executor: Executor<E>,
+    pub(super) pool: Pool<E>,
     registration: mpsc::UnboundedSender<Remembrance>,
     pub(super) publisher: Publisher,
     look: Look,
@@ -117,12 +120,12 @@ pub(super) struct Loop<E> {
     pub(super) queued: BTreeMap<RunId, Run>,
     pending: Pending,
     /// Suites whose images must be built before their next run.
-    images_owed: BTreeSet<ServiceName>,
+    pub(super) images_owed: BTreeSet<ServiceName>,
     /// Changed files since each suite's last run.
-    paths: BTreeMap<ServiceName, BTreeSet<String>>,
-    files_known: bool,
+    pub(super) paths: BTreeMap<ServiceName, BTreeSet<String>>,
+    pub(super) files_known: bool,
     /// Suites whose newest verdict of an earlier life is known, if there is one.
-    recalled: BTreeSet<ServiceName>,
+    pub(super) recalled: BTreeSet<ServiceName>,
     removed: Removed,
     pub(super) farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>,
     pub(super) gone: bool,
@@ -171,24 +174,6 @@ impl<E: Engine> Loop<E> {
         self.publisher.publish(&view, &self.state, &self.blueprint, &self.look);
     }
 
-    /// Fetches these suites' verdicts of an earlier life.
-    fn recall(&self, services: BTreeSet<ServiceName>) {
-        let (history, sender) = (self.surroundings.history.clone(), self.executor.sender());
-        let project = self.blueprint.name.clone();
-        tokio::spawn(async move {
-            let mut runs = Vec::new();
-            for service in services {
-                let run = history.last(&project, &service).await.unwrap_or_else(|error| {
-                    tracing::warn!(%project, %service, %error, "no verdict can be recalled");
-                    None
-                });
-                runs.push((service, run));
-            }
-            // The loop may have ended in the meantime.
-            let _ = sender.send(Message::Recalled(runs));
-        });
-    }
-
     fn handle(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
@@ -226,6 +211,9 @@ impl<E: Engine> Loop<E> {
             }
             Message::LastOutput { service, started, lines } => {
                 self.publisher.note_output(&service, &started, lines);
+            }
+            Message::Warm(service, count) => {
+                self.publisher.warm.insert(service, count);
             }
             Message::RunDone(done) => self.run_done(*done),
             Message::Request(request) => self.request(request),
@@ -269,25 +257,6 @@ impl<E: Engine> Loop<E> {
             self.carry_out(effect);
         }
         self.drop_queued();
-    }
-
-    /// Queued runs that will never begin, because they were called off or their tests are gone from the files, have
-    /// ended: whoever waits for them is told.
-    fn drop_queued(&mut self) {
-        let dropped: Vec<RunId> =
-            self.queued.keys().filter(|run| !self.state.is_waiting(run)).cloned().collect();
-        for id in dropped {
-            let Some(mut run) = self.queued.remove(&id) else { continue };
-            run.state = TestsState::Cancelled;
-            run.finished_at = Some(clock::now_text());
-            let (history, hub) = (self.surroundings.history.clone(), self.surroundings.hub.clone());
-            tokio::spawn(async move {
-                if let Err(error) = history.finish(&run).await {
-                    tracing::error!(run = %run.id, %error, "a run could not be recorded");
-                }
-                hub.tell(&run.project.clone(), What::RunFinished { run: Box::new(run) });
-            });
-        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -352,6 +321,8 @@ impl<E: Engine> Loop<E> {
                 self.images_owed.insert(name.clone());
             }
         }
+        let defined = |job: &Job| desired.suites.get(&job.service).map(|suite| &suite.definition);
+        self.pool.retain(|job| defined(job) == Some(&job.definition));
         let unknown = blueprint.suites.keys().filter(|name| !self.recalled.contains(*name));
         self.recall(unknown.cloned().collect());
         self.blueprint = Arc::clone(&blueprint);
@@ -361,6 +332,7 @@ impl<E: Engine> Loop<E> {
     }
 
     fn changed(&mut self, changes: Vec<Change>) {
+        self.pool.touch();
         let root = self.blueprint.project.dir.clone();
         let mut by_service: BTreeMap<ServiceName, devd_logic::Change> = BTreeMap::new();
         let mut told: BTreeMap<ServiceName, (BTreeSet<String>, Action)> = BTreeMap::new();
@@ -375,6 +347,7 @@ impl<E: Engine> Loop<E> {
             let action = change.action.unwrap_or(Action::None);
             if change.tests.rebuilds() {
                 self.images_owed.insert(change.service.clone());
+                self.pool.discard(&change.service);
             }
             if change.tests.runs() {
                 let paths = self.paths.entry(change.service.clone()).or_default();
@@ -412,32 +385,6 @@ impl<E: Engine> Loop<E> {
         }
     }
 
-    /// Tells the logic which verdicts of an earlier life hold for what is on disk, once both are known.
-    fn compare(&mut self) {
-        if !self.files_known {
-            return;
-        }
-        let services = self.blueprint.suites.keys().filter(|name| self.recalled.contains(*name));
-        let verdicts: Vec<_> = services
-            .map(|service| {
-                let content = self.content(service);
-                let last = self.publisher.last_runs.get(service);
-                let same = last.filter(|run| content.is_some_and(|content| content == run.content));
-                (service.clone(), same.and_then(outcome_of))
-            })
-            .collect();
-        for (service, verdict) in verdicts {
-            self.step(Event::Baseline { service, verdict });
-        }
-    }
-
-    /// What a run of these tests would test: the watched files and the definition of the tests.
-    fn content(&self, service: &ServiceName) -> Option<String> {
-        let files = self.surroundings.watcher.digest(&self.blueprint.name, service)?;
-        let definition = &self.state.desired().suites.get(service)?.definition;
-        Some(format!("{files}-{}", definition.get(..16).unwrap_or(definition)))
-    }
-
     fn note_exits(&mut self, look: &Look) {
         for container in &look.observed.containers {
             let devd_logic::ContainerState::Exited(code) = container.state else { continue };
@@ -451,93 +398,6 @@ impl<E: Engine> Loop<E> {
                 );
             }
         }
-    }
-
-    fn start_run(
-        &mut self,
-        id: RunId,
-        service: ServiceName,
-        args: Vec<String>,
-        cause: &RunCause,
-        event: devd_logic::Moment,
-    ) {
-        let Some(mut job) = self.job(&id, &service, args) else {
-            // The files lost it in this very step; the logic learns that nothing came of it.
-            self.step(Event::RunEnded { run: id, outcome: devd_logic::Outcome::Lost });
-            return;
-        };
-        job.build = self.images_owed.remove(&service);
-        let now = self.clock.now();
-        let age = now.saturating_sub(event);
-        let mut run = self.run_record(id.clone(), service.clone(), &job);
-        run.state = TestsState::Running;
-        run.cause = cause_word(cause).to_owned();
-        run.stages = vec![runs::stage_at("event", std::time::Duration::ZERO), runs::stage_at("decided", age)];
-        if let RunCause::Changed(_) = cause {
-            run.paths = self.paths.remove(&service).unwrap_or_default().into_iter().collect();
-        }
-        self.queued.remove(&id);
-        self.surroundings.hub.tell(&job.project, What::RunStarted { run: Box::new(run.clone()) });
-        let cancel = CancellationToken::new();
-
-        self.publisher.running.insert(service, run.clone());
-        let (engine, history) = (self.surroundings.engine.clone(), self.surroundings.history.clone());
-        let work =
-            runs::execute(engine, history, job, run.clone(), age, cancel.clone(), self.executor.sender());
-        self.live.insert(id, Live { run, cancel, task: tokio::spawn(work) });
-    }
-
-    pub(super) fn job(&self, run: &RunId, service: &ServiceName, args: Vec<String>) -> Option<Job> {
-        Some(Job {
-            run: run.clone(),
-            project: self.blueprint.name.clone(),
-            service: service.clone(),
-            suite: Arc::new(self.blueprint.suites.get(service)?.clone()),
-            args,
-            build: false,
-        })
-    }
-
-    /// A run that has not begun.
-    pub(super) fn run_record(&self, id: RunId, service: ServiceName, job: &Job) -> Run {
-        Run {
-            id,
-            project: job.project.clone(),
-            content: self.content(&service).unwrap_or_default(),
-            service,
-            state: TestsState::Queued,
-            cause: cause_word(&RunCause::Requested).to_owned(),
-            paths: Vec::new(),
-            command: job.command().unwrap_or_default(),
-            partial: !job.args.is_empty(),
-            exit_code: None,
-            reason: None,
-            started_at: clock::now_text(),
-            finished_at: None,
-            duration_ms: None,
-            passed: None,
-            failed: None,
-            skipped: None,
-            failures: Vec::new(),
-            stages: Vec::new(),
-        }
-    }
-
-    fn run_done(&mut self, done: runs::Done) {
-        let service = done.run.service.clone();
-        self.live.remove(&done.run.id);
-        self.publisher.running.remove(&service);
-        if done.build_owed {
-            self.images_owed.insert(service.clone());
-        }
-        // Some of the tests say nothing of the whole.
-        if done.run.state != TestsState::Cancelled && !done.run.partial {
-            self.publisher.last_runs.insert(service, done.run.clone());
-        }
-        self.surroundings
-            .hub
-            .tell(&self.blueprint.name, What::RunFinished { run: Box::new(done.run.clone()) });
-        self.step(Event::RunEnded { run: done.run.id, outcome: done.outcome });
     }
 
     fn say_farewell(&mut self, problems: Vec<String>) {
@@ -600,28 +460,5 @@ fn reaction(action: Action) -> Reaction {
         Action::Signal | Action::Exec | Action::Sync | Action::SyncExec => Reaction::Act,
         Action::SyncRestart | Action::Restart => Reaction::Restart,
         Action::Rebuild => Reaction::Rebuild,
-    }
-}
-
-fn cause_word(cause: &RunCause) -> &'static str {
-    match cause {
-        RunCause::Untested => "first",
-        RunCause::Changed(_) => "save",
-        RunCause::Redefined => "definition",
-        RunCause::Requested => "request",
-    }
-}
-
-fn outcome_of(run: &Run) -> Option<devd_logic::Outcome> {
-    let took = std::time::Duration::from_millis(run.duration_ms.unwrap_or_default());
-    match run.state {
-        TestsState::Passed => Some(devd_logic::Outcome::Passed { took }),
-        TestsState::Failed => Some(devd_logic::Outcome::Failed { took }),
-        // What could not be run may be possible now.
-        TestsState::Error
-        | TestsState::None
-        | TestsState::Queued
-        | TestsState::Running
-        | TestsState::Cancelled => None,
     }
 }

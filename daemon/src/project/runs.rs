@@ -5,11 +5,11 @@ use crate::clock;
 use crate::engine::{Engine, Progress};
 use crate::history::History;
 use crate::report;
+use crate::warm::pool::Pool;
 use crate::warm::{self, Job, RunError, Stage};
-use devd_logic::{EnvironmentId, Event, Outcome};
+use devd_logic::Outcome;
 use devd_proto::{Run, RunId, Stream, TestsState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -40,7 +40,7 @@ pub struct Done {
 
 /// Runs a job and reports, also when that panics: a run that never ended would be waited for for ever.
 pub async fn execute<E: Engine>(
-    engine: E,
+    pool: Pool<E>,
     history: History,
     job: Job,
     run: Run,
@@ -49,7 +49,7 @@ pub async fn execute<E: Engine>(
     sender: mpsc::UnboundedSender<Message>,
 ) {
     let mut lost = run.clone();
-    let work = tokio::spawn(work(engine, history.clone(), job, run, event_age, cancel, sender.clone()));
+    let work = tokio::spawn(work(pool, history.clone(), job, run, event_age, cancel, sender.clone()));
     if let Err(error) = work.await {
         tracing::error!(run = %lost.id, %error, "a run was lost to a defect in devd");
         let result = Err(RunError::NotRun(format!("a defect in devd: {error}")));
@@ -63,7 +63,7 @@ pub async fn execute<E: Engine>(
 }
 
 async fn work<E: Engine>(
-    engine: E,
+    pool: Pool<E>,
     history: History,
     job: Job,
     mut run: Run,
@@ -82,6 +82,8 @@ async fn work<E: Engine>(
     let stages = Mutex::new(Vec::new());
     let stage = |stage: Stage| {
         let name = match stage {
+            Stage::Warm => "warm",
+            Stage::Cold => "cold",
             Stage::Images => "images",
             Stage::Ready => "ready",
             Stage::Released => "released",
@@ -89,9 +91,7 @@ async fn work<E: Engine>(
         let mut stages = stages.lock().unwrap_or_else(PoisonError::into_inner);
         stages.push(stage_at(name, event_age + began.elapsed()));
     };
-    let held = Held::new(&sender);
-    let result =
-        warm::cold::run(&engine, &job, &held.id, output, &Progress::to(progress), &cancel, stage).await;
+    let result = warm::run(&pool, &job, output, &Progress::to(progress), &cancel, stage).await;
     let written = sink.await.unwrap_or_default();
     let took = began.elapsed();
     run.finished_at = Some(clock::now_text());
@@ -107,46 +107,12 @@ async fn work<E: Engine>(
         (run.passed, run.failed, run.skipped) = (summary.passed, summary.failed, summary.skipped);
         run.failures = summary.failures;
     }
-    drop(held);
     let outcome = conclude(&mut run, result, took);
     let build_owed = job.build && !built;
     if let Err(error) = history.finish(&run).await {
         tracing::error!(run = %run.id, %error, "a run could not be recorded");
     }
     let _ = sender.send(Message::RunDone(Box::new(Done { run, outcome, build_owed })));
-}
-
-/// An environment in use: the logic leaves it alone until this is dropped, and removes it then.
-#[derive(Debug)]
-pub struct Held {
-    /// Its id.
-    pub id: EnvironmentId,
-    sender: mpsc::UnboundedSender<Message>,
-}
-
-impl Held {
-    /// A new environment, of which nothing is made yet.
-    pub fn new(sender: &mpsc::UnboundedSender<Message>) -> Self {
-        let this = Self { id: fresh_id(), sender: sender.clone() };
-        // Said before anything is made: no look can see what the logic has not heard of.
-        let _ = this.sender.send(Message::Event(Event::EnvironmentHeld(this.id.clone())));
-        this
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // When the loop has ended, the next start finds it.
-        let _ = self.sender.send(Message::Event(Event::EnvironmentLeft(self.id.clone())));
-    }
-}
-
-/// An id that no environment has had, those of earlier daemons included: seconds since 1970 and a number.
-fn fresh_id() -> EnvironmentId {
-    static BEGAN: OnceLock<i64> = OnceLock::new();
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let began = BEGAN.get_or_init(|| jiff::Timestamp::now().as_second());
-    EnvironmentId::new(format!("{began:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// A stage for people.

@@ -1,28 +1,36 @@
 //! Test environments: private, complete, used for one run and then gone.
 //!
-//! This is the seam behind which environments will stand ready before they are needed. What is here is the plain way:
-//! an environment is made when a run is due ([`cold`]). Its removal is an operation of the project's loop, planned and
-//! retried like any other, because a dropped future removes nothing.
+//! Everything slow is done before it is needed: a [`pool`] has environments made ([`environment`]) whose tests are held
+//! at their first instruction ([`parked`]). A run that finds none has one made. Their removal is an operation of the
+//! project's loop, planned and retried like any other, because a dropped future removes nothing: [`held`] says when.
 
-pub mod cold;
+mod depth;
+mod environment;
+mod held;
+pub mod machine;
+mod parked;
+pub mod pool;
 
-use crate::engine::EngineError;
+use crate::engine::{Engine, EngineError, Output, Progress};
 use devd_compose::Suite;
-use devd_proto::{ProjectName, RunId, ServiceName};
+use devd_proto::{ProjectName, ServiceName};
+use environment::{Tests, not_run};
+use pool::Pool;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// One run to do.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its id.
-    pub run: RunId,
     /// The project.
     pub project: ProjectName,
     /// Whose tests.
     pub service: ServiceName,
     /// The tests.
     pub suite: Arc<Suite>,
+    /// A digest of all that makes its environment.
+    pub definition: String,
     /// Arguments instead of the command's own.
     pub args: Vec<String>,
     /// Builds the images even when they are there: their files changed, or nobody knows.
@@ -48,12 +56,73 @@ impl Job {
 /// Points of a run worth timing, as they are passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// An environment stood ready, and was taken.
+    Warm,
+    /// None was ready: one is made.
+    Cold,
     /// Images are there.
     Images,
     /// The environment is complete: dependencies are healthy.
     Ready,
     /// The tests' process is being started.
     Released,
+}
+
+/// Runs a suite in an environment of its own and returns the exit code of its tests.
+pub async fn run<E: Engine>(
+    pool: &Pool<E>,
+    job: &Job,
+    output: Output,
+    progress: &Progress,
+    cancel: &CancellationToken,
+    stage: impl Fn(Stage),
+) -> Result<i64, RunError> {
+    let taken = async { if job.build { None } else { pool.take(job).await } };
+    let taken = tokio::select! {
+        taken = taken => taken,
+        () = cancel.cancelled() => return Err(RunError::Cancelled),
+    };
+    let ready = match taken {
+        Some(ready) if job.args.is_empty() || ready.takes_arguments() => {
+            stage(Stage::Warm);
+            ready
+        }
+        Some(_) | None => {
+            stage(Stage::Cold);
+            environment::make(pool.engine(), job, pool.hold(), progress, cancel, &stage).await?
+        }
+    };
+    let (tests, _held) = ready.into_parts();
+    let timeout = job.suite.settings.timeout;
+    let ended = async {
+        match tests {
+            Tests::Created(container) => {
+                stage(Stage::Released);
+                let ended = pool.engine().run(&container, output).await;
+                ended.map_err(|error| not_run("the tests", error))
+            }
+            Tests::Parked(parked) => {
+                let command = job.command().filter(|_| !job.args.is_empty());
+                match parked.run(command.as_deref(), &output, || stage(Stage::Released)).await? {
+                    Some(code) => Ok(code),
+                    None => Err(killed(pool.engine(), job).await),
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = ended => ended,
+        () = tokio::time::sleep(timeout) => Err(RunError::TimedOut(timeout)),
+        () = cancel.cancelled() => Err(RunError::Cancelled),
+    }
+}
+
+/// Why tests ended without a word: the engine went away, or somebody killed them.
+async fn killed<E: Engine>(engine: &E, job: &Job) -> RunError {
+    match engine.observe(job.project.as_str(), &[]).await {
+        Err(error) => RunError::Lost(error),
+        Ok(_) => RunError::NotRun("the tests' container was killed from outside".to_owned()),
+    }
 }
 
 /// Why a run has no exit code.

@@ -27,7 +27,7 @@ pub(super) async fn apply(
     progress: &Progress,
 ) -> Result<Applied, EngineError> {
     let done = |()| Applied::default();
-    let made = |id| Applied { id: Some(id), parked: false };
+    let made = |id| Applied { id: Some(id), parked: None };
     match act {
         Act::CreateNetwork(spec) => create_network(connection, spec).await.map(done),
         Act::CreateVolume(spec) => create_volume(connection, spec).await.map(done),

@@ -16,21 +16,21 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Creates it, or finds that it has been created already. Returns its id, and whether it is under the park.
+/// Creates it, or finds that it has been created already. Returns its id, and its entrypoint if it is under the park.
 pub(super) async fn create(
     connection: &Connection,
     parking: &Parking,
     spec: &ContainerSpec,
-) -> Result<(String, bool), EngineError> {
+) -> Result<(String, Option<Vec<String>>), EngineError> {
     let image = image(connection, spec).await?;
     let id = image.id.clone().unwrap_or_default();
     let plain = creation(spec, &id, Abilities { v1_44: connection.since(1, 44) })?;
     let mut creation = plain.clone();
     let parked = parking.enter(spec, &image, &mut creation.body)?;
     match make(connection, spec, &creation).await {
-        Err(EngineError::Refused(message)) if parked && parking.is_about_it(&message) => {
+        Err(EngineError::Refused(message)) if parked.is_some() && parking.is_about_it(&message) => {
             parking.give_up(&message);
-            Ok((make(connection, spec, &plain).await?, false))
+            Ok((make(connection, spec, &plain).await?, None))
         }
         made => Ok((made?, parked)),
     }

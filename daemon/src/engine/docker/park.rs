@@ -12,7 +12,7 @@ use devd_park::protocol::reply::{self, Reply};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -77,14 +77,15 @@ impl Parking {
         }
     }
 
-    /// Makes the park the first process of a container, where that is wanted and possible. Whether it is.
+    /// Makes the park the first process of a container, where that is wanted and possible. If so, returns the entrypoint
+    /// that it takes the place of.
     pub(super) fn enter(
         &self,
         spec: &ContainerSpec,
         image: &ImageInspect,
         body: &mut ContainerCreateBody,
-    ) -> Result<bool, EngineError> {
-        let (Some(role), Some(folder)) = (spec.park, self.folder()) else { return Ok(false) };
+    ) -> Result<Option<Vec<String>>, EngineError> {
+        let (Some(role), Some(folder)) = (spec.park, self.folder()) else { return Ok(None) };
         let service = &spec.service;
         let config = image.config.as_ref();
         let own = |list: Option<&Vec<String>>| list.cloned().filter(|list| !list.is_empty());
@@ -94,17 +95,19 @@ impl Parking {
         let command = body.cmd.clone().or_else(|| {
             service.entrypoint.is_none().then(|| own(config.and_then(|config| config.cmd.as_ref()))).flatten()
         });
-        let argv: Vec<String> =
-            entrypoint.unwrap_or_default().into_iter().chain(command.unwrap_or_default()).collect();
+        let entrypoint = entrypoint.unwrap_or_default();
+        let argv = [entrypoint.as_slice(), &command.unwrap_or_default()].concat();
         let odd =
             service.tty || service.stdin_open || service.init == Some(true) || service.host.pid.is_some();
         let foreign = image.os.as_deref() != Some("linux") || !is_ours(image.architecture.as_deref());
         if argv.is_empty() || odd || foreign {
-            return Ok(false);
+            return Ok(None);
         }
         let mut mounts = vec![bind(&program(folder), park::PATH, true)];
         let mode = match role {
             Park::Wait => {
+                // Its end is the end of the lease, also when there is no devd any more that would clean up.
+                body.host_config.get_or_insert_default().auto_remove = Some(true);
                 body.attach_stdin = Some(true);
                 body.open_stdin = Some(true);
                 // The end of devd's connection is the end of the input.
@@ -124,7 +127,7 @@ impl Parking {
         body.cmd = Some(argv);
         body.labels.get_or_insert_default().insert(label::PARK.to_owned(), park::DIGEST.to_owned());
         body.host_config.get_or_insert_default().mounts.get_or_insert_default().extend(mounts);
-        Ok(true)
+        Ok(Some(entrypoint))
     }
 
     /// Whether an error is about the park, and not about what the file asks for.
@@ -220,6 +223,10 @@ async fn ask(known: &Known, grace: Duration) -> io::Result<()> {
     // By way of an open folder: the path itself may be longer than a socket's address.
     let folder = std::fs::File::open(&known.control)?;
     let address = format!("/proc/self/fd/{}/control", std::os::fd::AsRawFd::as_raw_fd(&folder));
+    // The container can put anything there.
+    if !std::fs::symlink_metadata(&address)?.file_type().is_socket() {
+        return Err(io::Error::other("its control socket is none"));
+    }
     let mut stream = UnixStream::connect(address).await?;
     let Reply::Hello(_) = read(&mut stream).await? else { return Err(odd()) };
     let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);

@@ -1,51 +1,88 @@
-//! Making an environment when it is needed.
+//! Making an environment: images, network, volumes, containers, dependencies that are ready.
 
+use super::held::Held;
+use super::parked::Parked;
 use super::{Job, RunError, Stage};
 use crate::blueprint::Stack;
-use crate::engine::spec::Act;
-use crate::engine::{Applied, Engine, EngineError, Output, Progress};
+use crate::engine::spec::{Act, Park};
+use crate::engine::{Applied, Engine, EngineError, Progress};
 use devd_compose::model::{Condition, Service};
-use devd_logic::EnvironmentId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Runs a suite in an environment of its own and returns the exit code of its tests.
+/// A complete environment, whose tests wait for the word.
+#[derive(Debug)]
+pub struct Ready {
+    /// Its tests.
+    pub tests: Tests,
+    /// Its running containers.
+    pub containers: Vec<String>,
+    /// Mounted from the host, with what was there when it was mounted.
+    mounts: Vec<(PathBuf, Option<(u64, u64)>)>,
+    held: Held,
+}
+
+/// The tests of an environment.
+#[derive(Debug)]
+pub enum Tests {
+    /// Their process waits under the park.
+    Parked(Parked),
+    /// Their container was created; the engine starts it. Its id.
+    Created(String),
+}
+
+impl Ready {
+    /// Whether a run in it would be one in a new environment.
+    pub fn is_fresh(&mut self) -> bool {
+        let same = self.mounts.iter().all(|(path, inode)| inode_of(path) == *inode);
+        same && match &mut self.tests {
+            Tests::Parked(parked) => parked.is_waiting(),
+            Tests::Created(_) => true,
+        }
+    }
+
+    /// Whether a run in it may have arguments of its own.
+    pub fn takes_arguments(&self) -> bool {
+        matches!(self.tests, Tests::Parked(_))
+    }
+
+    /// The tests, and what keeps the environment there.
+    pub fn into_parts(self) -> (Tests, Held) {
+        (self.tests, self.held)
+    }
+}
+
+/// Makes an environment for a job.
 ///
-/// Whatever comes out, what was made is still there: the caller sees to `Act::RemoveEnvironment`. Calling off waits for
-/// a short operation to end, so that nothing is made behind the back of that removal.
-pub async fn run<E: Engine>(
+/// Whatever comes out, what was made is still there when `held` is dropped: that is where it is removed. Calling off
+/// waits for a short operation to end, so that nothing is made behind the back of that removal.
+pub(super) async fn make<E: Engine>(
     engine: &E,
     job: &Job,
-    id: &EnvironmentId,
-    output: Output,
+    held: Held,
     progress: &Progress,
     cancel: &CancellationToken,
     stage: impl Fn(Stage),
-) -> Result<i64, RunError> {
+) -> Result<Ready, RunError> {
     let environment = Environment {
         engine,
         job,
-        stack: Stack::environment(&job.suite.project, &job.project, id, &job.service),
+        stack: Stack::environment(&job.suite.project, &job.project, &held.id, &job.service),
         cancel,
     };
     let needed = job.suite.project.closure(&job.suite.service);
     environment.images(&needed, progress).await?;
     stage(Stage::Images);
     environment.resources().await?;
-    let containers = environment.create(&needed).await?;
+    let mounts = environment.mounts(&needed);
+    let Made { containers, parked } = environment.create(&needed).await?;
     let timeout = job.suite.settings.timeout;
-    let ready = environment.start_dependencies(&needed, &containers);
-    tokio::time::timeout(timeout, ready).await.map_err(|_| RunError::TimedOut(timeout))??;
+    let ready = environment.start(&needed, &containers, parked);
+    let tests = tokio::time::timeout(timeout, ready).await.map_err(|_| RunError::TimedOut(timeout))??;
     stage(Stage::Ready);
-    let Some(tests) = containers.get(&job.suite.service) else {
-        return Err(RunError::NotRun(format!("no service {} in the tests' file", job.suite.service)));
-    };
-    stage(Stage::Released);
-    tokio::select! {
-        ended = engine.run(tests, output) => ended.map_err(|error| not_run("the tests", error)),
-        () = tokio::time::sleep(timeout) => Err(RunError::TimedOut(timeout)),
-        () = cancel.cancelled() => Err(RunError::Cancelled),
-    }
+    Ok(Ready { tests, containers: containers.into_values().collect(), mounts, held })
 }
 
 struct Environment<'a, E> {
@@ -53,6 +90,14 @@ struct Environment<'a, E> {
     job: &'a Job,
     stack: Stack<'a>,
     cancel: &'a CancellationToken,
+}
+
+/// Created containers.
+struct Made {
+    /// Their ids by service.
+    containers: BTreeMap<String, String>,
+    /// The entrypoint of the tests, if they are under the park.
+    parked: Option<Vec<String>>,
 }
 
 impl<E: Engine> Environment<'_, E> {
@@ -109,20 +154,65 @@ impl<E: Engine> Environment<'_, E> {
         Ok(())
     }
 
-    /// Creates every container; their ids by service.
-    async fn create(&self, needed: &BTreeSet<String>) -> Result<BTreeMap<String, String>, RunError> {
-        let mut ids = BTreeMap::new();
+    /// What is mounted from the host, as it is now.
+    fn mounts(&self, needed: &BTreeSet<String>) -> Vec<(PathBuf, Option<(u64, u64)>)> {
+        let sources = self.services(needed).flat_map(Service::binds);
+        sources.map(|(source, _)| (source.to_owned(), inode_of(source))).collect()
+    }
+
+    async fn create(&self, needed: &BTreeSet<String>) -> Result<Made, RunError> {
+        let mut made = Made { containers: BTreeMap::new(), parked: None };
         for service in self.services(needed) {
             let Some(mut spec) = self.stack.container(&service.name) else { continue };
-            if service.name == self.job.suite.service {
+            let is_tests = service.name == self.job.suite.service;
+            if is_tests {
                 spec.service.command = self.job.command();
                 // The tests' own health is their exit code.
                 spec.service.healthcheck = None;
+                spec.park = Some(Park::Wait);
             }
-            let made = self.short(&service.name, Act::Create(Box::new(spec))).await?;
-            ids.extend(made.id.map(|id| (service.name.clone(), id)));
+            let applied = self.short(&service.name, Act::Create(Box::new(spec))).await?;
+            if is_tests {
+                made.parked = applied.parked;
+            }
+            made.containers.extend(applied.id.map(|id| (service.name.clone(), id)));
         }
-        Ok(ids)
+        Ok(made)
+    }
+
+    /// Starts everything that can start before the run.
+    async fn start(
+        &self,
+        needed: &BTreeSet<String>,
+        containers: &BTreeMap<String, String>,
+        parked: Option<Vec<String>>,
+    ) -> Result<Tests, RunError> {
+        let Some(tests) = containers.get(&self.job.suite.service) else {
+            return Err(RunError::NotRun(format!(
+                "no service {} in the tests' file",
+                self.job.suite.service
+            )));
+        };
+        let dependencies = self.start_dependencies(needed, containers);
+        let Some(entrypoint) = parked else {
+            dependencies.await?;
+            return Ok(Tests::Created(tests.clone()));
+        };
+        // Whether its dependencies are up does not matter to a process that only waits; but it may share the network of
+        // one of them, which has to be there.
+        let shares = self.stack.container(&self.job.suite.service).and_then(|spec| spec.shares_network_of);
+        let park = async {
+            let attached = self.cancellable(self.engine.attach(tests)).await?;
+            let attached = attached.map_err(|error| not_run("the tests", error))?;
+            self.cancellable(Parked::new(attached, entrypoint)).await?
+        };
+        let parked = if shares.is_some() {
+            dependencies.await?;
+            park.await?
+        } else {
+            tokio::try_join!(dependencies, park)?.1
+        };
+        Ok(Tests::Parked(parked))
     }
 
     /// Starts what the tests need, in waves: whoever waits for nothing that is not ready starts. Members of a circle
@@ -197,7 +287,12 @@ impl<E: Engine> Environment<'_, E> {
     }
 }
 
-fn not_run(what: &str, error: EngineError) -> RunError {
+/// Device and inode: another one at the same path is not what is mounted.
+fn inode_of(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+pub(super) fn not_run(what: &str, error: EngineError) -> RunError {
     match error {
         EngineError::Unreachable(_) => RunError::Lost(error),
         EngineError::BuildFailed { message, output } => {

@@ -1,0 +1,50 @@
+//! What all pools share: the machine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How much of the machine environments may take while they stand ready.
+#[derive(Debug)]
+pub struct Machine {
+    /// Memory of all of them, in bytes.
+    budget: u64,
+    used: AtomicU64,
+    /// Held while one is made: the rest of the machine is for runs.
+    pub(super) making: Semaphore,
+    /// How long after the last sign of life they are kept.
+    pub(super) idle: Duration,
+}
+
+impl Machine {
+    /// A machine with so many cores.
+    pub fn new(budget: u64, idle: Duration, cores: usize) -> Self {
+        Self { budget, used: AtomicU64::new(0), making: Semaphore::new((cores / 2).max(1)), idle }
+    }
+
+    /// What is not used.
+    pub(super) fn free(&self) -> u64 {
+        self.budget.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+}
+
+/// A part of the memory, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    machine: Arc<Machine>,
+    pub(super) bytes: u64,
+}
+
+impl Share {
+    pub(super) fn take(machine: &Arc<Machine>, bytes: u64) -> Self {
+        machine.used.fetch_add(bytes, Ordering::Relaxed);
+        Self { machine: Arc::clone(machine), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.machine.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
