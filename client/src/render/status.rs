@@ -159,6 +159,10 @@ fn tests(service: &ServiceStatus, now: Timestamp) -> Cell {
         text.push_str(", stale");
         style = if tests.state == TestsState::Passed { WARN } else { style.dimmed() };
     }
+    // The next run begins at once.
+    if tests.warm > 0 {
+        text.push_str(&format!(", warm: {}", tests.warm));
+    }
     cell(style, text)
 }
 

@@ -47,6 +47,7 @@ fn tested(mut service: ServiceStatus, state: TestsState, current: bool) -> Servi
         current,
         started_at: Some("2026-05-01T11:59:58.000Z".to_owned()),
         duration_ms: Some(412),
+        warm: 1,
         passed: Some(5),
         failed: Some(if state == TestsState::Failed { 2 } else { 0 }),
         skipped: Some(0),
@@ -82,8 +83,8 @@ fn a_project_in_order() {
             shop  running  /home/ann/shop
               SERVICE    STATE                  RESTARTS   PORTS        CHANGED                    TESTS
               db         running 1m (healthy)   -          -            -                          -
-              service1   running 1m             3          8001->8000   Service 1/main.py 3s ago   passed 5 (0.4s)
-              service2   restarting 1m          -          -            -                          passed 5, stale
+              service1   running 1m             3          8001->8000   Service 1/main.py 3s ago   passed 5 (0.4s), warm: 1
+              service2   restarting 1m          -          -            -                          passed 5, stale, warm: 1
               service3   running 1m             -          -            -                          running 2s
         "#]],
     );
@@ -105,17 +106,17 @@ fn what_is_wrong_is_under_the_service() {
     check(
         &status,
         &expect![[r#"
-        shop  degraded  /home/ann/shop
-          SERVICE    STATE        RESTARTS   PORTS   CHANGED   TESTS
-          service1   backoff 1m   -          -       -         failed 2 of 7 (0.4s)
-              exited 3 times; next try in 4s
-              exit code 1 10s ago
-              | Traceback (most recent call last):
-              | NameError: x
-              devd logs --run last-failed service1
-          service2   pending 1m   -          -       -         -
-              waiting for service1
-    "#]],
+            shop  degraded  /home/ann/shop
+              SERVICE    STATE        RESTARTS   PORTS   CHANGED   TESTS
+              service1   backoff 1m   -          -       -         failed 2 of 7 (0.4s), warm: 1
+                  exited 3 times; next try in 4s
+                  exit code 1 10s ago
+                  | Traceback (most recent call last):
+                  | NameError: x
+                  devd logs --run last-failed service1
+              service2   pending 1m   -          -       -         -
+                  waiting for service1
+        "#]],
     );
 }
 

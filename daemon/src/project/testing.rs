@@ -163,7 +163,11 @@ impl<E: Engine> Loop<E> {
         if done.build_owed {
             self.images_owed.insert(service.clone());
         }
-        self.keep_ready(&service);
+        match done.run.state {
+            // What cannot be run needs no environment.
+            TestsState::Error => self.pool.discard(&service),
+            _ => self.keep_ready(&service),
+        }
         // Some of the tests say nothing of the whole.
         if done.run.state != TestsState::Cancelled && !done.run.partial {
             self.publisher.last_runs.insert(service, done.run.clone());

@@ -102,8 +102,9 @@ pub async fn run<E: Engine>(
                 ended.map_err(|error| not_run("the tests", error))
             }
             Tests::Parked(parked) => {
-                let command = job.command().filter(|_| !job.args.is_empty());
-                match parked.run(command.as_deref(), &output, || stage(Stage::Released)).await? {
+                let command = job.command().unwrap_or_default();
+                let released = || stage(Stage::Released);
+                match parked.run(&command, !job.args.is_empty(), &output, released).await? {
                     Some(code) => Ok(code),
                     None => Err(killed(pool.engine(), job).await),
                 }

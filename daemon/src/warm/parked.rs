@@ -54,19 +54,17 @@ impl Parked {
         self.attached.output.next().now_or_never().is_none()
     }
 
-    /// Lets it run; another `command` than its container's own, if there is one. Returns the exit code, or none when
-    /// its container ended without a word, which is a matter for the engine.
+    /// Lets it run; with `replace`, another `command` than its container's own. Returns the exit code, or none when its
+    /// container ended without a word, which is a matter for the engine.
     pub async fn run(
         mut self,
-        command: Option<&[String]>,
+        command: &[String],
+        replace: bool,
         output: &Output,
         released: impl FnOnce(),
     ) -> Result<Option<i64>, RunError> {
         let nonce = nonce();
-        let argv = match command {
-            Some(command) => [&self.entrypoint, command].concat(),
-            None => Vec::new(),
-        };
+        let argv = if replace { [&self.entrypoint, command].concat() } else { Vec::new() };
         let frame = command::run(&nonce, &argv)
             .map_err(|error| RunError::NotRun(format!("the tests' command: {error}")))?;
         // A container that has ended tells by its output.
@@ -110,7 +108,9 @@ impl Parked {
         match ended {
             Some(Exit { how: How::ExecFailed(errno), .. }) => {
                 let why = io::Error::from_raw_os_error(errno.cast_signed());
-                Err(RunError::NotRun(format!("the tests: their command cannot be executed: {why}")))
+                let program = self.entrypoint.iter().chain(command).next();
+                let program = program.map_or("the image's command", String::as_str);
+                Err(RunError::NotRun(format!("the tests: cannot execute {program}: {why}")))
             }
             Some(exit) => Ok(Some(i64::from(exit.how.code()))),
             None => Ok(None),

@@ -86,7 +86,7 @@ fn tests_that_hang_are_ended_and_tests_that_cannot_run_say_why() {
     assert!(slow["tests"]["reason"].as_str().unwrap().contains("timed out after 2s"), "{slow:#}");
     let odd = world.until_tested("odd", "error", &Value::Null);
     assert!(odd["tests"]["reason"].as_str().unwrap().contains("/no/such/program"), "{odd:#}");
-    world.until("clean", |_| world.environments().is_empty());
+    world.until_tidy(1);
     world.expect(1, &["test", "odd"]);
     world.expect(0, &["down"]);
     assert_eq!(world.leftovers(), "");

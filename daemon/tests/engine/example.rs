@@ -27,18 +27,27 @@ fn lives(form: usize) {
         answer.contains("service2") && answer.contains("\"db\": true")
     });
 
-    // Both are tested, beside databases of their own that are gone afterwards.
+    // Both are tested, beside databases of their own that are gone afterwards; the next ones stand ready.
     let first = world.until_tested("service1", "passed", &Value::Null);
     let other = world.until_tested("service2", "passed", &Value::Null);
     assert_eq!(first["tests"]["failed"], 0, "{first:#}");
     assert!(first["tests"]["passed"].as_u64().unwrap() >= 4, "{first:#}");
-    world.until("without test environments", |_| world.environments().is_empty());
+    let ready = world.until_tidy(2);
 
     // An edit is served without any command, and reruns that service's tests and no other's.
     let before = first["container"]["id"].clone();
     world.replace(&format!("{one}/main.py"), "Hello from service 1", "Good evening from service 1");
     world.until_served(world.ports[0], "/", |answer| answer.contains("Good evening"));
     let again = world.until_tested("service1", "passed", &first["tests"]["run"]);
+    let run = again["tests"]["run"].as_str().unwrap();
+    let stages = world.json(&["runs", "show", run])["stages"].clone();
+    assert!(stages.as_array().unwrap().iter().any(|stage| stage["name"] == "warm"), "{stages:#}");
+    let now = world.until_tidy(2);
+    assert_eq!(
+        ready.intersection(&now).count(),
+        1,
+        "an environment was used twice, or two were used: {now:?}"
+    );
     assert_eq!(again["container"]["id"], before, "the container was replaced");
     assert_eq!(again["restarts"], 1, "{again:#}");
     assert_eq!(again["last_change"]["path"], format!("{one}/main.py"));

@@ -1,6 +1,7 @@
 //! A real daemon, the real client, a real engine, and a copy of an example of their own.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
@@ -263,6 +264,22 @@ impl World {
     pub(crate) fn environments(&self) -> String {
         let filter = format!("label=dev.devd.project={}", self.project);
         docker(&["ps", "-aq", "--filter", &filter, "--filter", "label=dev.devd.environment"])
+    }
+
+    /// Waits until the only test environments there are stand ready for the next run; their ids.
+    pub(crate) fn until_tidy(&self, ready: usize) -> BTreeSet<String> {
+        let filter = format!("label=dev.devd.project={}", self.project);
+        let format = "{{.Label \"dev.devd.environment\"}}";
+        let ids = || {
+            let all = docker(&["ps", "-a", "--filter", &filter, "--format", format]);
+            all.lines().filter(|id| !id.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        self.until("tidy", |status| {
+            let services = status["services"].as_array().unwrap();
+            let warm: u64 = services.iter().map(|it| it["tests"]["warm"].as_u64().unwrap()).sum();
+            warm as usize == ready && ids().len() == ready
+        });
+        ids()
     }
 
     pub(crate) fn container(&self, service: &str) -> String {
