@@ -86,9 +86,7 @@ impl<E: Engine> Registry<E> {
         let (start, build, services) = (request.start, request.build, request.services.clone());
         let mut source = ProjectSource::from(request);
         if let Some(entry) = self.covering(&source, true) {
-            // The files that it is registered with, and the caller's newer environment.
-            let env = std::mem::take(&mut source.env);
-            source = ProjectSource { env, ..entry.source };
+            source = renewed(entry.source, source);
         }
         let blueprint = Arc::new(load(source.clone()).await?);
         for service in &services {
@@ -109,10 +107,7 @@ impl<E: Engine> Registry<E> {
             Some(entry) => {
                 let other = entry.handle.blueprint();
                 if other.loaded && other.project.dir != blueprint.project.dir {
-                    let dir = other.project.dir.display();
-                    let title = format!("a project named {name} is registered already, from {dir}");
-                    let help = "take that one down, or give this one another name with --project-name";
-                    return Err(Problem::new(Code::NameTaken, title).help(help));
+                    return Err(name_taken(&name, &other.project.dir));
                 }
                 self.inner
                     .projects
@@ -171,13 +166,17 @@ impl<E: Engine> Registry<E> {
             return Ok(Resolved { project: entry.handle.name, root, registered: true });
         }
         let blueprint = load(source.clone()).await?;
-        let registered = self.inner.projects.get(&blueprint.name);
-        let registered =
-            registered.is_some_and(|it| it.handle.blueprint().project.dir == blueprint.project.dir);
+        let other = self.inner.projects.get(&blueprint.name).map(|entry| entry.handle.blueprint());
+        if let Some(other) = &other
+            && other.project.dir != blueprint.project.dir
+        {
+            // Whoever stands in one copy of a project does not mean the other.
+            return Err(name_taken(&blueprint.name, &other.project.dir));
+        }
         Ok(Resolved {
             project: blueprint.name,
             root: blueprint.project.dir.display().to_string(),
-            registered,
+            registered: other.is_some(),
         })
     }
 
@@ -340,6 +339,28 @@ impl<E: Engine> Registry<E> {
             entry.handle.tell(Message::Event(event.clone()));
         }
     }
+}
+
+/// How a project is registered after it was asked for again: its files, with what the caller says anew.
+fn renewed(registered: ProjectSource, asked: ProjectSource) -> ProjectSource {
+    let ProjectSource { dir, env, profiles, env_files, files: _, project_name: _ } = asked;
+    // Relative to where the caller stands, which may be a folder below.
+    let absolute = |file: String| Path::new(&dir).join(file).display().to_string();
+    let said = |new: Vec<String>, old: Vec<String>| if new.is_empty() { old } else { new };
+    ProjectSource {
+        env,
+        profiles: said(profiles, registered.profiles),
+        env_files: said(env_files.into_iter().map(absolute).collect(), registered.env_files),
+        ..registered
+    }
+}
+
+fn name_taken(name: &ProjectName, dir: &Path) -> Problem {
+    let title = format!("a project named {name} is registered already, from {}", dir.display());
+    let help = format!(
+        "give this one another name with --project-name, or take that one down with `devd --project-name {name} down`"
+    );
+    Problem::new(Code::NameTaken, title).help(help)
 }
 
 fn unknown(name: &ProjectName) -> Problem {

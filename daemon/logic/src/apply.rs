@@ -219,6 +219,9 @@ impl State {
             }
             self.failures.remove(&Subject::Service(name));
         }
+        for suite in self.suites.values_mut() {
+            suite.reconsider();
+        }
         self.failures.clear();
         self.view.spoil();
     }
@@ -246,7 +249,11 @@ impl State {
     pub(crate) fn begin_op(&mut self, now: Moment, op: &Op) {
         match op {
             Op::Build(name) => self.services.entry(name.clone()).or_default().building(now),
-            Op::Start(name, _) => self.services.entry(name.clone()).or_default().starting(now, self.epoch),
+            Op::Start(name, _) => {
+                let state = self.services.entry(name.clone()).or_default();
+                state.starting(now, self.epoch);
+                state.restarts += u32::from(state.deaths > 0);
+            }
             Op::Act(name, _) => self.services.entry(name.clone()).or_default().starting(now, self.epoch),
             Op::Restart(name, _) => {
                 let state = self.services.entry(name.clone()).or_default();

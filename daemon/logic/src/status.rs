@@ -137,11 +137,13 @@ impl State {
             Some(Op::Remove(_, _)) if self.wanted(name) => return (StateWord::Starting, why),
             _ => {}
         }
+        let runs = seen.main(name).is_some_and(|container| container.state == ContainerState::Running);
         if !self.wanted(name) {
-            return (StateWord::Stopped, None);
+            return (StateWord::Stopped, runs.then(|| "stopping".to_owned()));
         }
         if let Some(failure) = self.failures.get(&Subject::Service(name.clone())) {
-            return (StateWord::Failed, Some(failure.reason.clone()));
+            let old = if runs { "what ran before keeps running: " } else { "" };
+            return (StateWord::Failed, Some(format!("{old}{}", failure.reason)));
         }
         match hold {
             Some(Hold::Failed { reason, .. }) => return (StateWord::Failed, Some(reason.clone())),
@@ -182,6 +184,9 @@ impl State {
 
     fn health_word(&self, seen: &Observed, name: &ServiceName) -> HealthWord {
         let Some(container) = seen.main(name) else { return HealthWord::None };
+        if container.state != ContainerState::Running || !self.wanted(name) {
+            return HealthWord::None;
+        }
         match container.health {
             Health::None => HealthWord::None,
             _ if self.is_healthy(container) => HealthWord::Healthy,

@@ -122,6 +122,13 @@ impl SuiteState {
         }
     }
 
+    /// The user wants it all to be as it should: what was called off is due again.
+    pub(crate) fn reconsider(&mut self) {
+        if self.verdict.take_if(|verdict| verdict.outcome == Outcome::Cancelled).is_some() {
+            self.done = None;
+        }
+    }
+
     pub(crate) fn joinable(&self, args: &[String]) -> Option<RunId> {
         if let Some(requested) = self.requested.iter().find(|requested| requested.args == args) {
             return Some(requested.id.clone());

@@ -26,6 +26,8 @@ pub struct Publisher {
     pub progress: BTreeMap<ServiceName, String>,
     /// The newest run with a verdict, by service.
     pub last_runs: BTreeMap<ServiceName, Run>,
+    /// The newest runs that were called off.
+    pub cancelled: BTreeMap<ServiceName, Run>,
     /// The run under way, by service.
     pub running: BTreeMap<ServiceName, Run>,
     /// How each service last ended, with the start that ended.
@@ -54,6 +56,7 @@ impl Publisher {
             error: None,
             progress: BTreeMap::new(),
             last_runs: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
             running: BTreeMap::new(),
             exits: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -152,7 +155,8 @@ impl Publisher {
                 since
             }
         };
-        let running = container.is_some_and(|it| it.state == devd_logic::ContainerState::Running);
+        let running = container.is_some_and(|it| it.state == devd_logic::ContainerState::Running)
+            && view.state != ServiceState::Stopped;
         ServiceStatus {
             name: name.clone(),
             state: view.state,
@@ -183,6 +187,7 @@ impl Publisher {
         let has_suite = state.desired().suites.contains_key(name);
         let shown = match tests.state {
             TestsState::Running => self.running.get(name),
+            TestsState::Cancelled => self.cancelled.get(name),
             _ => self.last_runs.get(name),
         }
         .filter(|_| has_suite);

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Progress};
 use crate::problem;
 use crate::warm::pool::Pool;
 use devd_logic::Event;
-use devd_proto::{Code, Problem, ProjectName, RunId, RunStarted, ServiceName, TestsState};
+use devd_proto::{Code, Problem, ProjectName, Removed, RunId, RunStarted, ServiceName, TestsState};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
@@ -55,6 +55,9 @@ impl<E: Engine> Loop<E> {
                 tokio::spawn(close(pool, project, std::mem::take(&mut self.live), reply));
             }
             Request::Down { volumes, reply } => {
+                if self.farewells.is_empty() {
+                    self.removed = Removed::default();
+                }
                 self.farewells.push(reply);
                 self.pool.retain(|_| false);
                 self.step(Event::DownRequested { volumes });

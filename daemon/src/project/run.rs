@@ -126,7 +126,7 @@ pub(super) struct Loop<E> {
     pub(super) files_known: bool,
     /// Suites whose newest verdict of an earlier life is known, if there is one.
     pub(super) recalled: BTreeSet<ServiceName>,
-    removed: Removed,
+    pub(super) removed: Removed,
     pub(super) farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>,
     pub(super) gone: bool,
 }

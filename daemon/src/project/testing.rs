@@ -169,8 +169,12 @@ impl<E: Engine> Loop<E> {
             _ => self.keep_ready(&service),
         }
         // Some of the tests say nothing of the whole.
-        if done.run.state != TestsState::Cancelled && !done.run.partial {
-            self.publisher.last_runs.insert(service, done.run.clone());
+        if !done.run.partial {
+            let runs = match done.run.state {
+                TestsState::Cancelled => &mut self.publisher.cancelled,
+                _ => &mut self.publisher.last_runs,
+            };
+            runs.insert(service, done.run.clone());
         }
         self.surroundings
             .hub

@@ -44,12 +44,36 @@ impl Job {
         if self.args.is_empty() {
             return command;
         }
-        match command.as_deref() {
-            // The whole command line was given, as `docker compose run` takes it.
-            Some([program, ..]) if Some(program) == self.args.first() => Some(self.args.clone()),
-            Some([program, ..]) => Some([std::slice::from_ref(program), &self.args].concat()),
-            Some([]) | None => Some(self.args.clone()),
-        }
+        command.map_or_else(|| Some(self.args.clone()), |command| Some(with_arguments(&command, &self.args)))
+    }
+}
+
+/// A command with other arguments; or another command, when they begin with the same program.
+fn with_arguments(command: &[String], args: &[String]) -> Vec<String> {
+    let (program, _) = command.split_at(program(command));
+    // The whole command line was given, as `docker compose run` takes it.
+    if args.first() == command.first() {
+        return args.to_vec();
+    }
+    // Another module for the same interpreter.
+    let program = match (program, args) {
+        ([interpreter, m, _], [first, ..]) if m == "-m" && first == "-m" => std::slice::from_ref(interpreter),
+        _ => program,
+    };
+    [program, args].concat()
+}
+
+/// How many words at its start name the program: `python -m pytest -q` has three.
+fn program(command: &[String]) -> usize {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let name = words.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    match (name, words.get(1..).unwrap_or_default()) {
+        (python, ["-m", _, ..]) if python.starts_with("python") => 3,
+        ("go" | "cargo" | "npm" | "yarn" | "pnpm" | "mix" | "deno" | "dotnet", ["test", ..]) => 2,
+        ("npm" | "yarn" | "pnpm" | "poetry" | "uv" | "pipenv" | "hatch", ["run", _, ..])
+        | ("bundle", ["exec", _, ..]) => 3,
+        ("npx", [_, ..]) => 2,
+        _ => words.len().min(1),
     }
 }
 
@@ -148,5 +172,27 @@ fn humane(duration: Duration) -> String {
         s if s >= 60 && s.is_multiple_of(60) => format!("{}m", s / 60),
         0 => format!("{}ms", duration.as_millis()),
         s => format!("{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_arguments;
+
+    #[test]
+    fn arguments_take_the_place_of_the_commands_own() {
+        let of = |command: &str, args: &str| {
+            let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            with_arguments(&words(command), &words(args)).join(" ")
+        };
+        assert_eq!(of("pytest -q", "-k name"), "pytest -k name");
+        assert_eq!(of("python -m pytest -q", "-k name"), "python -m pytest -k name");
+        assert_eq!(of("/usr/bin/python3 -m unittest", "test_a.A"), "/usr/bin/python3 -m unittest test_a.A");
+        assert_eq!(of("python -m unittest", "-m pytest -x"), "python -m pytest -x");
+        assert_eq!(of("python -m unittest", "python tests.py"), "python tests.py");
+        assert_eq!(of("python manage.py test", "manage.py check"), "python manage.py check");
+        assert_eq!(of("go test ./...", "-run One ./a"), "go test -run One ./a");
+        assert_eq!(of("bundle exec rspec spec", "spec/a_spec.rb"), "bundle exec rspec spec/a_spec.rb");
+        assert_eq!(of("npm", "test"), "npm test");
     }
 }

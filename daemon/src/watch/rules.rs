@@ -136,10 +136,11 @@ impl Rules {
 
     /// What one service makes of a path that it sees so.
     pub(super) fn judge(&self, service: &Service, sight: &Sight, path: &Path) -> Judgement {
-        let file =
-            if sight.named { service.watch.files.iter().position(|file| file.path == path) } else { None };
+        // The same file may be named twice: a service and its tests are often built from one Dockerfile.
         let file_is = |concerned: fn(&super::WatchedFile) -> bool| {
-            file.filter(|&index| service.watch.files.get(index).is_some_and(concerned)).map(By::File)
+            let mut files = service.watch.files.iter();
+            let at = files.position(|file| file.path == path && concerned(file));
+            at.filter(|_| sight.named).map(By::File)
         };
         Judgement {
             service: file_is(|file| file.action.is_some()).unwrap_or_else(|| service.judge_action(sight)),
