@@ -255,6 +255,50 @@ async fn requests_that_make_no_sense_are_refused_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_copy_of_a_project_is_not_it() {
+    let daemon = Daemon::start().await;
+    let root = daemon.project();
+    daemon.send(Method::POST, "/v1/projects", Some(json!({ "dir": root }))).await;
+    let copy = daemon.dir.path().join("copy/shop");
+    std::fs::create_dir_all(copy.join("api")).unwrap();
+    std::fs::copy(Path::new(&root).join("compose.yaml"), copy.join("compose.yaml")).unwrap();
+    let (status, body) = daemon.send(Method::POST, "/v1/resolve", Some(json!({ "dir": copy }))).await;
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("name_taken")), "{problem}");
+    assert!(problem["title"].as_str().unwrap().contains(&root), "{problem}");
+    let named = json!({ "dir": copy, "project_name": "other" });
+    let (status, body) = daemon.send(Method::POST, "/v1/resolve", Some(named)).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_and_env_files_given_later_count_from_then_on() {
+    let daemon = Daemon::start().await;
+    let root = daemon.project();
+    let compose = Path::new(&root).join("compose.yaml");
+    let debug = "  debug:\n    image: redis:7\n    profiles: [debug]\n    command: redis-server ${FLAGS}\n";
+    std::fs::write(&compose, std::fs::read_to_string(&compose).unwrap() + debug).unwrap();
+    std::fs::write(Path::new(&root).join("api/debug.env"), "FLAGS=--verbose\n").unwrap();
+    let register = async |request: Value| daemon.send(Method::POST, "/v1/projects", Some(request)).await;
+    register(json!({ "dir": root })).await;
+    let services = async || {
+        let services = daemon.get("/v1/projects/shop").await["services"].clone();
+        services.as_array().unwrap().len()
+    };
+    let before = services().await;
+    let below = Path::new(&root).join("api");
+    let (status, body) = register(json!({ "dir": below, "env_files": ["gone.env"] })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{}", String::from_utf8_lossy(&body));
+    register(json!({ "dir": below, "profiles": ["debug"], "env_files": ["debug.env"] })).await;
+    assert_eq!(services().await, before + 1);
+    // Said once, it stays so.
+    register(json!({ "dir": root })).await;
+    assert_eq!(services().await, before + 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_daemon_knows_its_projects_and_verdicts() {
     let first = Daemon::start().await;
     let root = first.project();

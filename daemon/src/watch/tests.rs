@@ -45,13 +45,16 @@ fn api(root: &Path) -> ServiceWatch {
             new(RootKind::Mounted, None, TestsEffect::Rerun, "mounted into the tests", 20),
             new(context(), None, TestsEffect::Rebuild, "in the tests' build context", 18),
         ],
-        files: vec![WatchedFile {
-            path: folder.join("Dockerfile"),
-            action: Some(Action::Rebuild),
-            tests: TestsEffect::Rebuild,
-            why: "the Dockerfile".to_owned(),
-            place: Some(Place::new(root.join("compose.yaml"), 4)),
-        }],
+        // Named by the service and by its tests.
+        files: [(Some(Action::Rebuild), TestsEffect::None), (None, TestsEffect::Rebuild)]
+            .map(|(action, tests)| WatchedFile {
+                path: folder.join("Dockerfile"),
+                action,
+                tests,
+                why: "the Dockerfile".to_owned(),
+                place: Some(Place::new(root.join("compose.yaml"), 4)),
+            })
+            .to_vec(),
         rules: Vec::new(),
         ignore: Vec::new(),
         ignore_place: None,
