@@ -107,6 +107,16 @@ impl Blueprint {
         }
     }
 
+    /// Tests whose file does not load stay as they were before, and so do the files that are watched for them: what is
+    /// saved meanwhile is not lost.
+    pub fn keep_broken_suites(&mut self, before: &Self) {
+        for name in self.broken_suites.keys() {
+            if let Some(suite) = before.suites.get(name) {
+                self.suites.insert(name.clone(), suite.clone());
+            }
+        }
+    }
+
     /// The dev stack.
     pub fn stack(&self) -> Stack<'_> {
         Stack::dev(&self.project)

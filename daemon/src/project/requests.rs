@@ -1,14 +1,14 @@
 //! What users ask of a project, and what they are answered.
 
-use super::run::Loop;
-use super::runs::Live;
+use super::run::{Loop, Surroundings};
+use super::runs::{self, Live};
 use super::{Request, Verb};
 use crate::engine::spec::Act;
 use crate::engine::{Engine, Progress};
 use crate::problem;
 use crate::warm::pool::Pool;
 use devd_logic::Event;
-use devd_proto::{Code, Problem, ProjectName, Removed, RunId, RunStarted, ServiceName, TestsState};
+use devd_proto::{Code, Problem, ProjectName, Removed, Run, RunId, RunStarted, ServiceName, TestsState};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
@@ -51,11 +51,14 @@ impl<E: Engine> Loop<E> {
             }
             Request::Close { reply } => {
                 self.gone = true;
-                let (pool, project) = (self.pool.clone(), self.blueprint.name.clone());
-                tokio::spawn(close(pool, project, std::mem::take(&mut self.live), reply));
+                let (pool, surroundings) = (self.pool.clone(), self.surroundings.clone());
+                let queued = std::mem::take(&mut self.queued).into_values().collect();
+                let (live, project) = (std::mem::take(&mut self.live), self.blueprint.name.clone());
+                tokio::spawn(close(pool, surroundings, project, queued, live, reply));
             }
             Request::Down { volumes, reply } => {
                 if self.farewells.is_empty() {
+                    // What was removed because it was made anew is no part of it.
                     self.removed = Removed::default();
                 }
                 self.farewells.push(reply);
@@ -150,12 +153,17 @@ impl<E: Engine> Loop<E> {
 /// Ends test runs for good: there is no loop any more that would clean up behind them.
 async fn close<E: Engine>(
     pool: Pool<E>,
+    Surroundings { history, hub, .. }: Surroundings<E>,
     project: ProjectName,
+    queued: Vec<Run>,
     live: BTreeMap<RunId, Live>,
     reply: oneshot::Sender<()>,
 ) {
     for live in live.values() {
         live.cancel.cancel();
+    }
+    for run in queued {
+        runs::never_begins(history.clone(), hub.clone(), run).await;
     }
     for live in live.into_values() {
         // A run that panicked is cleaned up behind all the same.

@@ -305,16 +305,8 @@ impl<E: Engine> Loop<E> {
         let _ = self.registration.send(Remembrance::Keep(Box::new(registration)));
     }
 
-    fn loaded(&mut self, mut blueprint: Arc<Blueprint>) {
+    fn loaded(&mut self, blueprint: Arc<Blueprint>) {
         self.publisher.error = None;
-        // Tests whose file does not load stay as they were; the status says what is wrong with it.
-        let broken = blueprint.broken_suites.keys();
-        let kept: Vec<_> = broken
-            .filter_map(|name| Some((name.clone(), self.blueprint.suites.get(name)?.clone())))
-            .collect();
-        if !kept.is_empty() {
-            Arc::make_mut(&mut blueprint).suites.extend(kept);
-        }
         let desired = blueprint.desired();
         for (name, suite) in &desired.suites {
             if self.state.desired().suites.get(name) != Some(suite) {

@@ -4,11 +4,12 @@ use super::Message;
 use crate::clock;
 use crate::engine::{Engine, Progress};
 use crate::history::History;
+use crate::hub::Hub;
 use crate::report;
 use crate::warm::pool::Pool;
 use crate::warm::{self, Job, RunError, Stage};
 use devd_logic::Outcome;
-use devd_proto::{Run, RunId, Stream, TestsState};
+use devd_proto::{Run, RunId, Stream, TestsState, What};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -113,6 +114,16 @@ async fn work<E: Engine>(
         tracing::error!(run = %run.id, %error, "a run could not be recorded");
     }
     let _ = sender.send(Message::RunDone(Box::new(Done { run, outcome, build_owed })));
+}
+
+/// Records and tells the end of a run that has not begun.
+pub async fn never_begins(history: History, hub: Hub, mut run: Run) {
+    run.state = TestsState::Cancelled;
+    run.finished_at = Some(clock::now_text());
+    if let Err(error) = history.finish(&run).await {
+        tracing::error!(run = %run.id, %error, "a run could not be recorded");
+    }
+    hub.tell(&run.project.clone(), What::RunFinished { run: Box::new(run) });
 }
 
 /// A stage for people.

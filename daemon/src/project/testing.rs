@@ -31,22 +31,14 @@ impl<E: Engine> Loop<E> {
         });
     }
 
-    /// Queued runs that will never begin, because they were called off or their tests are gone from the files, have
-    /// ended: whoever waits for them is told.
+    /// Queued runs that will never begin, because they were called off, or their tests are gone from the files, or the
+    /// project is gone, have ended: whoever waits for them is told.
     pub(super) fn drop_queued(&mut self) {
         let dropped: Vec<RunId> =
-            self.queued.keys().filter(|run| !self.state.is_waiting(run)).cloned().collect();
-        for id in dropped {
-            let Some(mut run) = self.queued.remove(&id) else { continue };
-            run.state = TestsState::Cancelled;
-            run.finished_at = Some(clock::now_text());
+            self.queued.keys().filter(|run| self.gone || !self.state.is_waiting(run)).cloned().collect();
+        for run in dropped.iter().filter_map(|id| self.queued.remove(id)) {
             let (history, hub) = (self.surroundings.history.clone(), self.surroundings.hub.clone());
-            tokio::spawn(async move {
-                if let Err(error) = history.finish(&run).await {
-                    tracing::error!(run = %run.id, %error, "a run could not be recorded");
-                }
-                hub.tell(&run.project.clone(), What::RunFinished { run: Box::new(run) });
-            });
+            tokio::spawn(runs::never_begins(history, hub, run));
         }
     }
 

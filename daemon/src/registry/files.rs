@@ -4,7 +4,7 @@ use super::{Entry, Registry};
 use crate::blueprint::Blueprint;
 use crate::engine::Engine;
 use crate::problem;
-use crate::project::{Handle, Message, run};
+use crate::project::{Handle, Message, Request, run};
 use crate::watch::{WatchError, WatchSet};
 use devd_compose::LoadError;
 use devd_logic::Memory;
@@ -89,6 +89,9 @@ impl<E: Engine> Registry<E> {
     /// Watches what a project's files say and has it done, until what they say is what is watched: nobody else sees
     /// a file that is written between the reading and the watching.
     pub(super) async fn follow(&self, handle: &Handle, mut blueprint: Arc<Blueprint>, source: ProjectSource) {
+        if !blueprint.broken_suites.is_empty() {
+            Arc::make_mut(&mut blueprint).keep_broken_suites(&*told(handle).await);
+        }
         loop {
             self.place(handle, blueprint.watch_set()).await;
             // It started with this very one, perhaps.
@@ -96,9 +99,16 @@ impl<E: Engine> Registry<E> {
                 handle.tell(Message::Loaded(Arc::clone(&blueprint)));
             }
             match read(source.clone()).await {
-                Ok(again) if again == *blueprint => return,
-                Ok(again) if again.name == blueprint.name => blueprint = Arc::new(again),
-                Ok(again) => return handle.tell(renamed(&blueprint.name, &again.name)),
+                Ok(again) if again.name != blueprint.name => {
+                    return handle.tell(renamed(&blueprint.name, &again.name));
+                }
+                Ok(mut again) => {
+                    again.keep_broken_suites(&blueprint);
+                    if again == *blueprint {
+                        return;
+                    }
+                    blueprint = Arc::new(again);
+                }
                 Err(error) => return self.invalid(handle, &blueprint, error).await,
             }
         }
@@ -136,9 +146,16 @@ impl<E: Engine> Registry<E> {
             Ok(blueprint) => {
                 self.follow(&entry.handle, Arc::new(blueprint), entry.source).await;
             }
-            Err(error) => self.invalid(&entry.handle, &entry.handle.blueprint(), error).await,
+            Err(error) => self.invalid(&entry.handle, &*told(&entry.handle).await, error).await,
         }
     }
+}
+
+/// What a project was told last that its files say.
+async fn told(handle: &Handle) -> Arc<Blueprint> {
+    // It may have heard of it and not have come to it.
+    handle.ask(|reply| Request::Flush { reply }).await;
+    handle.blueprint()
 }
 
 fn failed(problem: Problem) -> Message {
