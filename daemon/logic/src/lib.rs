@@ -74,6 +74,8 @@ impl Default for Limits {
 /// Everything known about one project.
 #[derive(Debug)]
 pub struct State {
+    /// When the last step was.
+    stepped: Moment,
     project: ProjectName,
     limits: Limits,
     desired: Desired,
@@ -112,6 +114,7 @@ impl State {
             services.entry(name.clone()).or_default().completed = Some(start.clone());
         }
         Self {
+            stepped: Moment::ZERO,
             project,
             limits,
             desired: Desired::default(),
@@ -135,14 +138,18 @@ impl State {
 
     /// Takes note of an event and says what is to be done now.
     pub fn step(&mut self, now: Moment, event: Event) -> Vec<Effect> {
+        self.stepped = now;
         self.apply(now, event);
         let plan = plan::plan(self, now);
         self.begin(now, plan)
     }
 
     /// When a [`Event::Tick`] would change something; `None` when only an event can.
-    pub fn next_deadline(&self, now: Moment) -> Option<Moment> {
-        plan::plan(self, now).wake
+    ///
+    /// As of the last step: what has become due since, and be it while somebody came to ask this, was not done then, and
+    /// its moment has to be told.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        plan::plan(self, self.stepped).wake
     }
 
     /// Why each service that is due does nothing.

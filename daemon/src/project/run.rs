@@ -141,8 +141,7 @@ impl<E: Engine> Loop<E> {
     async fn run(&mut self, mut receiver: mpsc::UnboundedReceiver<Message>) {
         let mut batch = Vec::with_capacity(BATCH);
         while !self.gone {
-            let now = self.clock.now();
-            let deadline = self.state.next_deadline(now);
+            let deadline = self.state.next_deadline();
             let sleep = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(self.clock.instant(deadline)).await,

@@ -373,7 +373,7 @@ impl World {
     /// Lets the next thing happen, be it only time. Whether anything did.
     pub(super) fn advance(&mut self, until: Moment) -> bool {
         let queued = self.queue.keys().next().map(|(at, _)| *at);
-        let deadline = self.state.next_deadline(self.now);
+        let deadline = self.state.next_deadline();
         let next = match (queued, deadline) {
             (Some(a), Some(b)) => a.min(b.max(self.now)),
             (a, b) => match a.or(b) {
