@@ -204,6 +204,17 @@ impl World {
         self.containers.get(id).map_or_else(|| id.to_owned(), |it| it.spec.name.clone())
     }
 
+    /// Refuses what takes a running container.
+    fn running(&self, id: &str) -> Result<(), EngineError> {
+        match self.containers.get(id) {
+            Some(container) if container.state == ContainerState::Running => Ok(()),
+            Some(container) => {
+                Err(EngineError::Refused(format!("container {} is not running", container.spec.name)))
+            }
+            None => Err(EngineError::NotFound(format!("no such container: {id}"))),
+        }
+    }
+
     fn start(&mut self, id: &str) -> Result<ContainerSpec, EngineError> {
         let dies = self.dies.get(&self.named(id)).copied();
         let missing = || EngineError::NotFound(format!("no such container: {id}"));
@@ -294,6 +305,10 @@ impl World {
             Act::Sync { container, files } => {
                 let targets: Vec<&str> = files.iter().map(|(_, target)| target.as_str()).collect();
                 self.ask(format!("sync {} {}", self.named(container), targets.join(" ")))?;
+                // Files are copied into any container; removing one takes a command in it.
+                if files.iter().any(|(source, _)| source.symlink_metadata().is_err()) {
+                    self.running(container)?;
+                }
                 done(None)
             }
             Act::Remove(id) | Act::Kill(id) => {
@@ -472,6 +487,7 @@ impl Engine for Fake {
             let mut world = self.reachable()?;
             let name = world.named(container);
             world.ask(format!("exec {name} {}", spec.cmd.join(" ")))?;
+            world.running(container)?;
             name
         };
         // It answers with what it was asked, then with what it is given, and exits with 0.
