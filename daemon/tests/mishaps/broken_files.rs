@@ -47,6 +47,7 @@ async fn a_daemon_that_begins_while_the_file_is_broken_leaves_everything_as_it_i
 #[tokio::test]
 async fn a_broken_project_can_be_taken_down() {
     let world = begun_while_broken().await;
+    world.until("looked at", |status| status.settled && status.state == ProjectState::Invalid).await;
     let removed = world.registry.remove(&shop(), true).await.unwrap();
     assert_eq!((removed.containers, removed.networks), (2, 1));
     assert!(world.fake.containers().is_empty());
