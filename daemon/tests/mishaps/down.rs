@@ -1,6 +1,6 @@
 //! Projects that are taken down, whoever is still there to hear of it.
 
-use super::support::{COMPOSE, World, heard, service, shop, tests};
+use super::support::{COMPOSE, PATIENCE, World, heard, service, shop, tests};
 use devd_proto::{Code, ServiceState, What};
 use devdd::project::Request;
 
@@ -37,7 +37,8 @@ async fn a_project_that_is_wanted_again_is_not_taken_down() {
     let handle = world.handle();
     let down = handle.ask(|reply| Request::Down { volumes: false, reply });
     let up = handle.ask(|reply| Request::Up { services: vec![], build: false, reply });
-    let (down, up) = tokio::join!(down, up);
+    let both = tokio::time::timeout(PATIENCE, async { tokio::join!(down, up) });
+    let (down, up) = both.await.unwrap();
     let problem = down.unwrap().unwrap_err();
     assert!(problem.title.contains("brought up again"), "{problem:?}");
     assert!(up.is_some());

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Nothing here takes so long; what does has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service with tests in a file of their own, which no container and no image sees, and one that it needs.
 pub(crate) const COMPOSE: &str = "

@@ -39,15 +39,17 @@ async fn a_save_is_tested_also_after_a_run_of_some_tests() {
     let world = World::up().await;
     let before = world.tests().await;
     world.fake.tests_behave(endless());
-    world.request(&["-k", "one"]).await;
-    let mut events = world.listen();
+    let one = world.request(&["-k", "one"]).await;
     world.write("api/src/main.py", "print(2)\n");
     assert!(!world.tests().await.current);
-    // The save is waited for; a run of some tests is not in its way for ever.
+    // Begins after the save, and is no test of it all the same.
+    let two = world.request(&["-k", "two"]).await;
     world.fake.tests_behave(quick(0));
-    let running = world.handle().status();
-    let partial = tests(&running).run.clone().unwrap();
-    super::runs::cancel(&world, &partial).await;
-    assert_eq!(ended(&mut events, &partial).await.state, TestsState::Cancelled);
-    world.until_tested_again(&before).await;
+    let mut events = world.listen();
+    super::runs::cancel(&world, &one).await;
+    assert_eq!(ended(&mut events, &one).await.state, TestsState::Cancelled);
+    assert_eq!(ended(&mut events, &two).await.state, TestsState::Passed);
+    let after = world.until_tested_again(&before).await;
+    let run = world.history().get(tests(&after).run.as_ref().unwrap()).await.unwrap().unwrap();
+    assert_eq!((run.partial, run.cause.as_str()), (false, "save"));
 }
