@@ -1,6 +1,6 @@
 //! What users ask of a project, and what they are answered.
 
-use super::run::{Loop, Surroundings};
+use super::run::{Loop, Remembrance, Surroundings};
 use super::runs::{self, Live};
 use super::{Request, Verb};
 use crate::engine::spec::Act;
@@ -54,7 +54,15 @@ impl<E: Engine> Loop<E> {
                 let (pool, surroundings) = (self.pool.clone(), self.surroundings.clone());
                 let queued = std::mem::take(&mut self.queued).into_values().collect();
                 let (live, project) = (std::mem::take(&mut self.live), self.blueprint.name.clone());
-                tokio::spawn(close(pool, surroundings, project, queued, live, reply));
+                let (written, is_written) = oneshot::channel();
+                // Fails only when the runtime is going down; so below.
+                let _ = self.registration.send(Remembrance::Written(written));
+                tokio::spawn(async move {
+                    close(pool, surroundings, project, queued, live).await;
+                    let _ = is_written.await;
+                    // Whoever asked may have lost patience.
+                    let _ = reply.send(());
+                });
             }
             Request::Down { volumes, reply } => {
                 if self.farewells.is_empty() {
@@ -157,7 +165,6 @@ async fn close<E: Engine>(
     project: ProjectName,
     queued: Vec<Run>,
     live: BTreeMap<RunId, Live>,
-    reply: oneshot::Sender<()>,
 ) {
     for live in live.values() {
         live.cancel.cancel();
@@ -184,6 +191,4 @@ async fn close<E: Engine>(
             tracing::warn!(%project, environment = %id, %error, "left for the next start to remove");
         }
     }
-    // Whoever asked may have lost patience.
-    let _ = reply.send(());
 }

@@ -112,7 +112,7 @@ pub(super) struct Loop<E> {
     source: ProjectSource,
     pub(super) executor: Executor<E>,
     pub(super) pool: Pool<E>,
-    registration: mpsc::UnboundedSender<Remembrance>,
+    pub(super) registration: mpsc::UnboundedSender<Remembrance>,
     pub(super) publisher: Publisher,
     look: Look,
     pub(super) live: BTreeMap<RunId, Live>,
@@ -406,9 +406,11 @@ impl<E: Engine> Loop<E> {
 }
 
 /// What is to be remembered of a project.
-enum Remembrance {
+pub(super) enum Remembrance {
     /// This.
     Keep(Box<Registration>),
+    /// What was said before: this is answered when it is on disk.
+    Written(oneshot::Sender<()>),
     /// Nothing. Whoever took it down is answered when that is so on disk: nobody else sees to it, for a client may be
     /// gone by then.
     Forget { farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>, answer: Result<Removed, Problem> },
@@ -426,6 +428,10 @@ async fn save(
                 if let Err(error) = history.save_project(&registration).await {
                     tracing::error!(%project, %error, "the project could not be remembered");
                 }
+            }
+            Remembrance::Written(reply) => {
+                // Whoever asked may have lost patience.
+                let _ = reply.send(());
             }
             Remembrance::Forget { farewells, answer } => {
                 if let Err(error) = history.remove_project(&project).await {
