@@ -81,6 +81,8 @@ pub(super) struct LogQuery {
     follow: bool,
 }
 
+const PLAIN: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+
 /// What a run wrote.
 #[utoipa::path(get, path = "/v1/runs/{id}/log", tag = "runs", params(("id" = String, Path), LogQuery),
     responses((status = 200, content_type = "text/plain", body = String), (status = 404, body = Problem)))]
@@ -104,11 +106,14 @@ pub(super) async fn log(
             }
         }
         log = history.log(&id, true).await;
+        if matches!(log, Err(HistoryError::LogGone(_))) {
+            // It was called off before it began, and has written nothing.
+            return Ok((PLAIN, String::new()).into_response());
+        }
     }
     let log = log.map_err(|error| failure(&error, &id))?;
     let bytes = log.into_stream().take_until(app.shutdown.cancelled_owned());
-    let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    Ok((kind, axum::body::Body::from_stream(bytes)).into_response())
+    Ok((PLAIN, axum::body::Body::from_stream(bytes)).into_response())
 }
 
 /// The run as its project knows it: the history has it when it began.

@@ -172,11 +172,13 @@ async fn close<E: Engine>(
     for run in queued {
         runs::never_begins(history.clone(), hub.clone(), run).await;
     }
-    for live in live.into_values() {
-        // A run that panicked is cleaned up behind all the same.
-        let _ = live.task.await;
-    }
-    pool.close().await;
+    let runs = async {
+        for live in live.into_values() {
+            // A run that panicked is cleaned up behind all the same.
+            let _ = live.task.await;
+        }
+    };
+    tokio::join!(pool.close(), runs);
     let engine = pool.engine();
     let environments = match engine.observe(project.as_str(), &[]).await {
         Ok(look) => look.observed.environments,

@@ -13,7 +13,7 @@ pub(super) struct Needs<'a> {
     pub making: Duration,
     /// What one needs, in bytes; 0 while that is not known.
     pub cost: u64,
-    /// What may be used for them, in bytes.
+    /// What may be used for them, in bytes; 0 turns it off.
     pub memory: u64,
 }
 
@@ -25,7 +25,7 @@ const MOST: usize = 4;
 
 /// As many as are taken while one is made, at least `base`, and no more than the memory allows.
 pub(super) fn depth(needs: Needs<'_>) -> usize {
-    if needs.base == 0 {
+    if needs.base == 0 || needs.memory == 0 {
         return 0;
     }
     let recent: Vec<Duration> = needs.takes.iter().copied().filter(|ago| *ago <= WINDOW).collect();
@@ -71,7 +71,8 @@ mod tests {
         assert_eq!(depth(needs), 2);
         assert_eq!(depth(Needs { memory: 199, ..needs }), 1);
         assert_eq!(depth(Needs { memory: 99, ..needs }), 0);
-        assert_eq!(depth(Needs { cost: 0, memory: 0, ..needs }), 2);
+        assert_eq!(depth(Needs { cost: 0, memory: 1, ..needs }), 2);
+        assert_eq!(depth(Needs { cost: 0, memory: 0, ..needs }), 0);
         assert_eq!(depth(Needs { base: 0, ..needs }), 0);
     }
 }

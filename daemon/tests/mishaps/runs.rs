@@ -29,7 +29,7 @@ async fn a_run_that_waits_is_shown_and_none_replaces_another() {
     let (running, waiting) = one_waits(&world).await;
     let run = shown(&world, &waiting).await.unwrap();
     assert_eq!((run.state, run.partial), (TestsState::Queued, true));
-    let command = ["python", "-k", "second"].map(str::to_owned);
+    let command = ["python", "-m", "unittest", "-k", "second"].map(str::to_owned);
     assert_eq!(run.command, command);
 
     let third = world.request(&["-k", "third"]).await;

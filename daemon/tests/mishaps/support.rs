@@ -11,6 +11,7 @@ use devdd::hub::{Hub, Subscription};
 use devdd::project::run::Surroundings;
 use devdd::project::{Handle, Request, Verb};
 use devdd::registry::Registry;
+use devdd::warm::machine::Machine;
 use devdd::watch::Watcher;
 use futures_util::StreamExt as _;
 use std::path::PathBuf;
@@ -80,6 +81,8 @@ impl World {
             history: History::open(&dir.path().join("state")).unwrap(),
             hub: Hub::default(),
             limits: Limits { runs: 2 },
+            // Nothing stands ready: what is made, is made for a run.
+            machine: Arc::new(Machine::new(0, Duration::from_secs(900), 2)),
         };
         let registry = Registry::new(surroundings, received);
         registry.restore().await;
