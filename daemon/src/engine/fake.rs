@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// The engine in memory. Cheap to clone; all clones are one world.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ struct FakeContainer {
     image: String,
     started_at: String,
     finished_at: String,
+    /// Told to what runs under the park in it.
+    killed: CancellationToken,
 }
 
 /// How test containers behave.
@@ -113,6 +116,7 @@ impl Fake {
         for container in world.containers.values_mut().filter(|it| it.spec.name == name) {
             container.state = ContainerState::Exited(137);
             container.finished_at = clock::now_text();
+            container.killed.cancel();
             self.hint(&container.spec);
         }
     }
@@ -144,7 +148,11 @@ impl Fake {
         let record = |record: Record| Bytes::copy_from_slice(&record.encode());
         // Nobody may read any more; so below.
         let _ = output.send((Stream::Stdout, record(Record::Ready))).await;
-        let frame = input.recv().await.unwrap_or_default();
+        let killed = self.world().containers.get(container).map(|it| it.killed.clone()).unwrap_or_default();
+        let frame = tokio::select! {
+            frame = input.recv() => frame.unwrap_or_default(),
+            () = killed.cancelled() => Bytes::new(),
+        };
         if let Ok(Some((_, Command::Run { nonce, .. }, _))) = Command::parse(&frame, command::MAX_BODY) {
             let behaviour = {
                 let mut world = self.world();
@@ -160,8 +168,9 @@ impl Fake {
                     let _ = output.send((Stream::Stdout, exit.clone())).await;
                     let _ = output.send((Stream::Stderr, exit)).await;
                 }
-                // Killed, or nobody wants it any more.
+                // Nobody wants it any more.
                 _ = input.recv() => {}
+                () = killed.cancelled() => {}
             }
         }
         self.world().containers.remove(container);
@@ -273,6 +282,7 @@ impl World {
                     image,
                     started_at: String::new(),
                     finished_at: String::new(),
+                    killed: CancellationToken::new(),
                 };
                 self.containers.insert(id.clone(), container);
                 let parked = spec.park.map(|_| spec.service.entrypoint.clone().unwrap_or_default());
