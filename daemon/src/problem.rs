@@ -28,9 +28,24 @@ pub fn unknown_service<'a>(
     service: &ServiceName,
     known: impl Iterator<Item = &'a str>,
 ) -> Problem {
-    let title = format!("project {project} has no service {service}");
+    let problem = Problem::new(Code::UnknownService, format!("{project} has no service `{service}`"));
     let known: Vec<&str> = known.collect();
-    Problem::new(Code::UnknownService, title).help(format!("it has {}", known.join(", ")))
+    match nearest(service.as_str(), &known) {
+        Some(nearest) => problem.help(format!("did you mean `{nearest}`?")),
+        None if known.is_empty() => problem,
+        None => problem.help(format!("its services are {}", known.join(", "))),
+    }
+}
+
+/// The one with the fewest typing errors, as long as they are few: as the client, which checks some names itself.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let tolerated = (name.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .filter(|(errors, _)| *errors <= tolerated)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Files that do not load.
@@ -62,4 +77,19 @@ pub fn engine_error(error: &EngineError) -> Problem {
         problem.help = Some("`devd doctor` says what was tried".to_owned());
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_service_names_the_nearest_or_all() {
+        let told = |name: &str| {
+            let problem = unknown_service(&"shop".into(), &name.into(), ["db", "web"].into_iter());
+            format!("{}; {}", problem.title, problem.help.unwrap_or_default())
+        };
+        assert_eq!(told("wbe"), "shop has no service `wbe`; did you mean `web`?");
+        assert_eq!(told("cache"), "shop has no service `cache`; its services are db, web");
+    }
 }
