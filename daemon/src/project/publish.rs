@@ -11,6 +11,7 @@ use devd_proto::{
     ServiceStatus, TestsState, TestsStatus, What,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -172,7 +173,7 @@ impl Publisher {
                 at: self.clock.calendar(*at),
                 action: (*action).to_owned(),
             }),
-            tests: self.tests(name, view, state, blueprint.broken_suites.get(name)),
+            tests: self.tests(name, view, state, blueprint),
         }
     }
 
@@ -181,7 +182,7 @@ impl Publisher {
         name: &ServiceName,
         view: &ServiceView,
         state: &State,
-        broken: Option<&devd_compose::Diagnostic>,
+        blueprint: &Blueprint,
     ) -> TestsStatus {
         let tests = &view.tests;
         let has_suite = state.desired().suites.contains_key(name);
@@ -197,8 +198,10 @@ impl Publisher {
             (state, _) => state,
         };
         // Its tests stay as they were; that is not what is on disk.
-        let (state, current, broken) = match broken {
-            Some(broken) => (TestsState::Error, false, Some(place_and_message(broken))),
+        let (state, current, broken) = match blueprint.broken_suites.get(name) {
+            Some(broken) => {
+                (TestsState::Error, false, Some(place_and_message(broken, &blueprint.project.dir)))
+            }
             None => (state, tests.current, None),
         };
         TestsStatus {
@@ -218,12 +221,39 @@ impl Publisher {
     }
 }
 
-fn place_and_message(found: &devd_compose::Diagnostic) -> String {
+/// The place as one sees it from the project's folder: each service's folder may have a `compose.yaml`.
+fn place_and_message(found: &devd_compose::Diagnostic, dir: &Path) -> String {
     match (&found.file, found.line) {
         (Some(file), Some(line)) => {
-            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            let file = file.strip_prefix(dir).unwrap_or(file).display();
             format!("{file}:{line}: {}", found.message)
         }
         _ => found.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_names_its_file_from_the_project() {
+        let said = |file: &str| {
+            let found = devd_compose::Diagnostic {
+                severity: devd_compose::Severity::Error,
+                code: "unknown-key",
+                message: "unknown key `imagee`".to_owned(),
+                file: Some(file.into()),
+                line: Some(12),
+                column: None,
+                length: 1,
+                source_line: None,
+                path: String::new(),
+                help: None,
+            };
+            place_and_message(&found, Path::new("/p/shop"))
+        };
+        assert_eq!(said("/p/shop/web/compose.yaml"), "web/compose.yaml:12: unknown key `imagee`");
+        assert_eq!(said("/p/other/compose.yaml"), "/p/other/compose.yaml:12: unknown key `imagee`");
     }
 }
