@@ -41,10 +41,12 @@ pub(crate) fn error(error: &Error) -> String {
     if rendered.is_empty() {
         out.push_str(&format!("{ERROR}error{ERROR:#}: {error}\n"));
     }
-    for diagnostic in rendered {
+    for diagnostic in &rendered {
         out.push_str(&self::diagnostic(diagnostic));
     }
-    if let Some(help) = error.help_text() {
+    // A finding that was rendered has said it.
+    let is_said = |help: &str| rendered.iter().any(|d| d.rendered.contains(&format!("help: {help}")));
+    if let Some(help) = error.help_text().filter(|help| !is_said(help)) {
         out.push_str(&format!("{HELP}help{HELP:#}: {help}\n"));
     }
     out
@@ -99,5 +101,24 @@ mod tests {
               --> compose.yaml:3:5
         "]]
         .assert_eq(&plain(&error(&problem.into())));
+    }
+
+    #[test]
+    fn how_to_mend_it_is_said_once() {
+        let mut problem = Problem::new(Code::NoComposeFile, "no compose file here or above")
+            .help("make one named compose.yaml");
+        problem.diagnostics.push(Diagnostic {
+            message: "no compose file here or above".to_owned(),
+            help: Some("make one named compose.yaml".to_owned()),
+            rendered: "error: no compose file here or above\nhelp: make one named compose.yaml\n".to_owned(),
+            ..Diagnostic::default()
+        });
+        expect_test::expect![[r"
+            error: no compose file here or above
+            help: make one named compose.yaml
+        "]]
+        .assert_eq(&plain(&error(&problem.clone().into())));
+        problem.help = Some("devd doctor".to_owned());
+        assert!(plain(&error(&problem.into())).ends_with("compose.yaml\nhelp: devd doctor\n"));
     }
 }
