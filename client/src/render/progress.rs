@@ -1,6 +1,6 @@
 //! What a project is on its way to, while one waits for it.
 
-use super::status::{state_style, state_word};
+use super::status::{parts, state_style, state_word, tells_code};
 use super::style::{BAD, DIM, HEADER, paint};
 use super::time;
 use devd_proto::{ProjectStatus, ServiceState, ServiceStatus};
@@ -33,7 +33,8 @@ fn picture_line(service: &ServiceStatus, width: usize, now: Timestamp, columns: 
     let state = state_style(service.state);
     let head = format!("{:width$}  ", service.name);
     let room = columns.saturating_sub(head.chars().count() + WORD + 3);
-    let tail = format!("{age:>4}  {}", service.reason.as_deref().unwrap_or_default());
+    let reason = service.reason.as_deref().map_or("", |reason| parts(reason).0);
+    let tail = format!("{age:>4}  {reason}");
     let tail: String = tail.trim_end().chars().take(room).collect();
     if tail.is_empty() {
         return format!("{head}{}", paint(state, word));
@@ -78,7 +79,7 @@ pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> 
         .map(|service| {
             let state = paint(state_style(service.state), state_word(service.state));
             let reason = service.reason.as_ref().filter(|_| !is_passing(service.state));
-            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({})", parts(reason).0));
             format!("{}: {state}{reason}", service.name)
         })
         .collect()
@@ -86,13 +87,15 @@ pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> 
 
 /// Why a service is not as it should be: its reason, how it ended, and its last words.
 pub(crate) fn trouble(service: &ServiceStatus) -> String {
-    let mut out = format!(
-        "{} {}\n",
-        paint(HEADER, &format!("{}:", service.name)),
-        paint(BAD, service.reason.as_deref().unwrap_or(state_word(service.state)))
-    );
+    let (reason, output) = parts(service.reason.as_deref().unwrap_or(state_word(service.state)));
+    let mut out = format!("{} {}\n", paint(HEADER, &format!("{}:", service.name)), paint(BAD, reason));
+    for line in output {
+        out.push_str(&format!("  {} {line}\n", paint(DIM, "|")));
+    }
     if let Some(exit) = &service.last_exit {
-        out.push_str(&format!("  exit code {}\n", exit.code));
+        if !tells_code(service, exit.code) {
+            out.push_str(&format!("  exit code {}\n", exit.code));
+        }
         for line in super::status::last(&exit.output) {
             out.push_str(&format!("  {} {line}\n", paint(DIM, "|")));
         }
@@ -133,6 +136,18 @@ mod tests {
               and 2 more
         "#]]
         .assert_eq(&plain(&picture(&shop(), now, 80, 3)));
+    }
+
+    #[test]
+    fn the_output_of_a_failed_build_stays_out_of_the_picture() {
+        let now = "2026-05-01T12:00:00Z".parse().unwrap();
+        let mut web = service("web", ServiceState::Failed);
+        web.reason = Some("RUN make failed\nStep 1/2 : FROM x\nStep 2/2 : RUN make".to_owned());
+        let status = project(vec![web]);
+        assert_eq!(plain(&picture(&status, now, 80, 24)), "web  failed        1m  RUN make failed\n");
+        assert_eq!(plain(&changes(None, &status)), "web: failed (RUN make failed)\n");
+        let told = "web: RUN make failed\n  | Step 1/2 : FROM x\n  | Step 2/2 : RUN make\n\n";
+        assert_eq!(plain(&[trouble(&status.services[0])]), told);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use jiff::Timestamp;
 /// The last lines of a process that died, and no more: the rest is in `devd logs`.
 const OUTPUT_LINES: usize = 10;
 
+/// The same of a build that failed, whose reason is its first line.
+const REASON_LINES: usize = 5;
+
 /// What is to be said before any project: only that the engine is away.
 pub(crate) fn engine(daemon: &DaemonStatus) -> Option<String> {
     let engine = &daemon.engine;
@@ -170,22 +173,46 @@ fn tests(service: &ServiceStatus, now: Timestamp) -> Cell {
 fn trouble(table: &mut Table, service: &ServiceStatus, now: Timestamp) {
     let style = if is_bad(service) { BAD } else { DIM };
     if let Some(reason) = &service.reason {
-        table.note(style, reason);
+        let (first, output) = parts(reason);
+        table.note(style, first);
+        for line in output {
+            table.note(DIM, format!("| {line}"));
+        }
     }
     if is_bad(service)
         && let Some(exit) = &service.last_exit
     {
-        table.note(style, format!("exit code {} {}", exit.code, time::ago(&exit.at, now)).trim_end());
+        if !tells_code(service, exit.code) {
+            table.note(style, format!("exit code {} {}", exit.code, time::ago(&exit.at, now)).trim_end());
+        }
         for line in last(&exit.output) {
             table.note(DIM, format!("| {line}"));
         }
     }
     if let Some(reason) = &service.tests.reason {
-        table.note(if tests_are_bad(service) { BAD } else { DIM }, format!("tests: {reason}"));
+        let (first, output) = parts(reason);
+        table.note(if tests_are_bad(service) { BAD } else { DIM }, format!("tests: {first}"));
+        for line in output {
+            table.note(DIM, format!("| {line}"));
+        }
     }
     if tests_are_bad(service) && service.tests.state == TestsState::Failed {
         table.note(DIM, format!("devd logs --run last-failed {}", service.name));
     }
+}
+
+/// A reason's first line, and the last lines of the output that may be behind it.
+pub(crate) fn parts(reason: &str) -> (&str, Vec<&str>) {
+    let (first, output) = reason.split_once('\n').unwrap_or((reason, ""));
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    (first.trim_end(), lines[lines.len().saturating_sub(REASON_LINES)..].to_vec())
+}
+
+/// Whether the reason says with which code it ended.
+pub(crate) fn tells_code(service: &ServiceStatus, code: i64) -> bool {
+    let said = format!("with code {code}");
+    let rest = service.reason.as_deref().and_then(|reason| reason.split_once(&said));
+    rest.is_some_and(|(_, rest)| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
 pub(crate) fn last(output: &[String]) -> &[String] {

@@ -165,3 +165,47 @@ fn an_engine_that_is_away_is_said_first() {
         "the engine at unix:///var/run/docker.sock cannot be reached: connection refused\n"
     );
 }
+
+#[test]
+fn the_end_of_a_failed_build_is_under_its_reason() {
+    let mut broken = service("web", ServiceState::Failed);
+    let steps: String = (1..=12).map(|step| format!("\nStep {step}/12 : RUN make")).collect();
+    broken.reason = Some(format!("the build failed at step 12{steps}\n\n"));
+    check(
+        &project(vec![broken]),
+        &expect![[r#"
+        shop  running  /home/ann/shop
+          SERVICE   STATE       RESTARTS   PORTS   CHANGED   TESTS
+          web       failed 1m   -          -       -         -
+              the build failed at step 12
+              | Step 8/12 : RUN make
+              | Step 9/12 : RUN make
+              | Step 10/12 : RUN make
+              | Step 11/12 : RUN make
+              | Step 12/12 : RUN make
+    "#]],
+    );
+}
+
+#[test]
+fn how_it_ended_is_said_once() {
+    let mut broken = service("web", ServiceState::Backoff);
+    let exit = |code| Some(LastExit { code, at: "2026-05-01T11:59:50.000Z".to_owned(), output: Vec::new() });
+    broken.reason = Some("exited with code 1, starting again soon".to_owned());
+    broken.last_exit = exit(1);
+    let mut other = service("worker", ServiceState::Backoff);
+    other.reason = Some("exited with code 12, starting again soon".to_owned());
+    other.last_exit = exit(1);
+    check(
+        &project(vec![broken, other]),
+        &expect![[r#"
+        shop  running  /home/ann/shop
+          SERVICE   STATE        RESTARTS   PORTS   CHANGED   TESTS
+          web       backoff 1m   -          -       -         -
+              exited with code 1, starting again soon
+          worker    backoff 1m   -          -       -         -
+              exited with code 12, starting again soon
+              exit code 1 10s ago
+    "#]],
+    );
+}

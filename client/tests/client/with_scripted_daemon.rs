@@ -115,7 +115,7 @@ fn up_that_fails_shows_the_last_words() {
     });
     let up = world.run(&["up"]);
     assert_eq!(up.code, 1, "{}", up.err);
-    let told = "\nweb: exited with code 1; next try in 4s\n  exit code 1\n  | NameError: x\n";
+    let told = "\nweb: exited with code 1; next try in 4s\n  | NameError: x\n";
     assert!(up.err.ends_with(told), "{}", up.err);
     let as_json = world.run(&["up", "--json"]);
     assert_eq!(as_json.code, 1);
