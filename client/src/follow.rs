@@ -15,16 +15,19 @@ use tokio::time::{MissedTickBehavior, interval};
 const TICK: Duration = Duration::from_secs(1);
 
 /// Waits until the request with this revision is done, one way or the other.
+///
+/// Shows every service; or those named, of which nothing is said until something happens to them.
 pub(crate) async fn until_settled(
     context: &Context,
     client: &Client,
     project: &ProjectName,
     revision: u64,
+    only: &[String],
 ) -> Result<ProjectStatus, Error> {
     // First listen, then look: whatever happens after the look is heard.
     let mut events = client.events(Some(project.as_str())).await?;
     let mut status = project::status(client, project).await?;
-    let mut screen = Screen::new(&context.ui);
+    let mut screen = Screen::new(&context.ui, only);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick.reset();
@@ -57,28 +60,36 @@ fn removed(project: &ProjectName) -> Error {
 /// The picture on the terminal, or the lines instead of one.
 struct Screen<'a> {
     ui: &'a Ui,
+    only: &'a [String],
     live: bool,
     drawn: usize,
     before: Option<ProjectStatus>,
 }
 
 impl<'a> Screen<'a> {
-    fn new(ui: &'a Ui) -> Self {
-        Self { ui, live: ui.is_live_on_stderr(), drawn: 0, before: None }
+    fn new(ui: &'a Ui, only: &'a [String]) -> Self {
+        Self { ui, only, live: ui.is_live_on_stderr(), drawn: 0, before: None }
     }
 
     fn show(&mut self, status: &ProjectStatus) {
+        let mut status = status.clone();
+        if !self.only.is_empty() {
+            status.services.retain(|service| self.only.iter().any(|name| name == service.name.as_str()));
+        }
         if self.live {
             let (columns, rows) = self.ui.size();
-            let lines = progress::picture(status, Timestamp::now(), columns, rows);
+            let lines = progress::picture(&status, Timestamp::now(), columns, rows);
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             self.ui.draw(&format!("{}{text}", self.back()));
             self.drawn = lines.len();
         } else if !self.ui.json {
-            for line in progress::changes(self.before.as_ref(), status) {
+            if self.before.is_none() && !self.only.is_empty() {
+                self.before = Some(progress::at_rest(&status));
+            }
+            for line in progress::changes(self.before.as_ref(), &status) {
                 self.ui.note(&line);
             }
-            self.before = Some(status.clone());
+            self.before = Some(status);
         }
     }
 

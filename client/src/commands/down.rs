@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::http::Client;
 use crate::project;
+use crate::signal::Signals;
 use clap::Args;
 use devd_proto::{Code, ProjectName, Removed};
 
@@ -22,20 +23,27 @@ pub(crate) struct Down {
 }
 
 pub(crate) async fn run(context: &Context, down: Down) -> Result<Exit, Error> {
-    let client = match context.running().await {
-        // Without a daemon nothing is known to be there, and nothing to be gone.
-        Err(Error::NotRunning) => {
-            return Err(Error::unreachable("devd is not running, so it cannot take anything down")
-                .help("`devd daemon start`, then `devd down`"));
-        }
-        client => client?,
+    let mut signals = Signals::new()?;
+    let found = tokio::select! {
+        found = find(context) => found,
+        number = signals.next() => Err(Error::Interrupted(number)),
     };
+    let (client, name, services) = found?;
     let ui = &context.ui;
-    let name = project::name(context, &client).await?;
-    if ui.is_live_on_stderr() {
-        ui.draw(&format!("{name}: stopping …\r"));
+    if let Some(services) = &services
+        && !ui.json
+    {
+        let which = if services.is_empty() { String::new() } else { format!(": {}", services.join(", ")) };
+        ui.note(&format!("stopping {name}{which} …"));
     }
-    match remove(&client, &name, down.volumes).await {
+    let removed = tokio::select! {
+        removed = remove(&client, &name, down.volumes) => removed,
+        number = signals.next() => {
+            ui.note(&format!("\ninterrupted: devd goes on taking {name} down; `devd status` shows it"));
+            return Err(Error::Interrupted(number));
+        }
+    };
+    match removed {
         Ok(removed) if ui.json => ui.value(&removed)?,
         Ok(removed) => ui.line(&format!("{name}: removed {}; devd has forgotten it", said(&removed)))?,
         Err(error) if error.is(Code::UnknownProject) && ui.json => ui.value(&Removed::default())?,
@@ -45,6 +53,28 @@ pub(crate) async fn run(context: &Context, down: Down) -> Result<Exit, Error> {
         Err(error) => return Err(error),
     }
     Ok(Exit::OK)
+}
+
+/// The project that is meant, and its services that there are, if it is registered.
+async fn find(context: &Context) -> Result<(Client, ProjectName, Option<Vec<String>>), Error> {
+    let client = match context.running().await {
+        // Without a daemon nothing is known to be there, and nothing to be gone.
+        Err(Error::NotRunning) => {
+            return Err(Error::unreachable("devd is not running, so it cannot take anything down")
+                .help("`devd daemon start`, then `devd down`"));
+        }
+        client => client?,
+    };
+    let name = project::name(context, &client).await?;
+    let services = match project::status(&client, &name).await {
+        Ok(status) => {
+            let there = status.services.into_iter().filter(|service| service.container.is_some());
+            Some(there.map(|service| service.name.to_string()).collect())
+        }
+        Err(error) if error.is(Code::UnknownProject) => None,
+        Err(error) => return Err(error),
+    };
+    Ok((client, name, services))
 }
 
 async fn remove(client: &Client, name: &ProjectName, volumes: bool) -> Result<Removed, Error> {

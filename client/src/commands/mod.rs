@@ -36,17 +36,17 @@ use crate::signal::guard;
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Error> {
     match command {
         Command::Up(up) => up::run(context, up).await,
-        Command::Down(down) => guard(down::run(context, down)).await,
+        Command::Down(down) => down::run(context, down).await,
         Command::Status(status) => guard(status::run(context, status)).await,
         Command::Logs(logs) => guard(logs::run(context, logs)).await,
         Command::Test(test) => test::run(context, test).await,
         // An editor waits for this one: nothing is set up that it does not need.
         Command::Saved(saved) => saved::run(context, saved).await,
         Command::Runs(runs) => guard(runs::run(context, runs)).await,
-        Command::Restart(restart) => guard(restart::run(context, restart)).await,
-        Command::Stop(stop) => guard(stop::run(context, stop)).await,
-        Command::Start(start) => guard(start::run(context, start)).await,
-        Command::Rebuild(rebuild) => guard(rebuild::run(context, rebuild)).await,
+        Command::Restart(restart) => restart::run(context, restart).await,
+        Command::Stop(stop) => stop::run(context, stop).await,
+        Command::Start(start) => start::run(context, start).await,
+        Command::Rebuild(rebuild) => rebuild::run(context, rebuild).await,
         Command::Exec(exec) => exec::run(context, exec).await,
         Command::Shell(shell) => shell::run(context, shell).await,
         Command::Build(build) => guard(build::run(context, build)).await,

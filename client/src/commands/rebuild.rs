@@ -1,6 +1,6 @@
 //! `devd rebuild`
 
-use super::action::{self, Action};
+use super::action::{self, Action, Verb};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -15,6 +15,5 @@ pub(crate) struct Rebuild {
 }
 
 pub(crate) async fn run(context: &Context, rebuild: Rebuild) -> Result<Exit, Error> {
-    let client = context.started().await?;
-    action::run(context, &client, "rebuild", rebuild.action).await
+    action::run(context, context.started(), Verb::Rebuild, rebuild.action).await
 }

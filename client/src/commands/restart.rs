@@ -1,6 +1,6 @@
 //! `devd restart`
 
-use super::action::{self, Action};
+use super::action::{self, Action, Verb};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -15,6 +15,5 @@ pub(crate) struct Restart {
 }
 
 pub(crate) async fn run(context: &Context, restart: Restart) -> Result<Exit, Error> {
-    let client = context.started().await?;
-    action::run(context, &client, "restart", restart.action).await
+    action::run(context, context.started(), Verb::Restart, restart.action).await
 }

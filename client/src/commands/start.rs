@@ -1,6 +1,6 @@
 //! `devd start`
 
-use super::action::{self, Action};
+use super::action::{self, Action, Verb};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -15,6 +15,5 @@ pub(crate) struct Start {
 }
 
 pub(crate) async fn run(context: &Context, start: Start) -> Result<Exit, Error> {
-    let client = context.started().await?;
-    action::run(context, &client, "start", start.action).await
+    action::run(context, context.started(), Verb::Start, start.action).await
 }

@@ -1,6 +1,6 @@
 //! `devd stop`
 
-use super::action::{self, Action};
+use super::action::{self, Action, Verb};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -19,6 +19,5 @@ pub(crate) struct Stop {
 }
 
 pub(crate) async fn run(context: &Context, stop: Stop) -> Result<Exit, Error> {
-    let client = context.running().await?;
-    action::run(context, &client, "stop", stop.action).await
+    action::run(context, context.running(), Verb::Stop, stop.action).await
 }

@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &Context, up: Up) -> Result<Exit, Error> {
         return Ok(Exit::OK);
     }
     tokio::select! {
-        settled = follow::until_settled(context, &client, &registered.project, registered.revision) => {
+        settled = follow::until_settled(context, &client, &registered.project, registered.revision, &[]) => {
             finish(context, &settled?)
         }
         number = signals.next() => {

@@ -85,6 +85,13 @@ pub(crate) fn changes(before: Option<&ProjectStatus>, after: &ProjectStatus) -> 
         .collect()
 }
 
+/// Without the services that are on their way somewhere.
+pub(crate) fn at_rest(status: &ProjectStatus) -> ProjectStatus {
+    let mut status = status.clone();
+    status.services.retain(|service| is_done(service.state));
+    status
+}
+
 /// Why a service is not as it should be: its reason, how it ended, and its last words.
 pub(crate) fn trouble(service: &ServiceStatus) -> String {
     let (reason, output) = parts(service.reason.as_deref().unwrap_or(state_word(service.state)));

@@ -41,6 +41,10 @@ fn resolved(registered: bool) -> Reply {
     json(&json!({"project": "shop", "root": "/p/shop", "registered": registered}))
 }
 
+fn unknown_project() -> Reply {
+    problem(&json!({"title": "no project shop", "status": 404, "code": "unknown_project"}))
+}
+
 fn unexpected(asked: &Asked) -> Reply {
     problem(&json!({"title": format!("unexpected: {}", asked.line), "status": 500, "code": "internal"}))
 }
@@ -380,8 +384,11 @@ fn a_build_that_fails_is_1_and_its_output_is_shown() {
 fn down_of_nothing_is_not_an_error() {
     let (world, _asked) = world(|asked| match asked.line.as_str() {
         "POST /v1/resolve" => resolved(false),
-        "DELETE /v1/projects/shop?volumes=false" => {
-            problem(&json!({"title": "no project shop", "status": 404, "code": "unknown_project"}))
+        "DELETE /v1/projects/shop?volumes=false" | "GET /v1/projects/shop" => unknown_project(),
+        "GET /v1/projects/blog" => {
+            let mut stopped = service("web", "running");
+            stopped["container"] = json!({"id": "c0ffee", "name": "blog-web-1"});
+            json(&project(1, true, "running", &[service("db", "pending"), stopped]))
         }
         "DELETE /v1/projects/blog?volumes=true" => {
             json(&json!({"containers": 2, "networks": 1, "volumes": 1}))
@@ -395,6 +402,65 @@ fn down_of_nothing_is_not_an_error() {
         (named.code, named.out.as_str()),
         (0, "blog: removed 2 containers, 1 network, 1 volume; devd has forgotten it\n")
     );
+    assert_eq!((nothing.err.as_str(), named.err.as_str()), ("", "stopping blog: web …\n"));
+}
+
+#[test]
+fn ctrl_c_in_down_says_that_devd_goes_on() {
+    let (world, _asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "GET /v1/projects/shop" => json(&project(1, true, "running", &[])),
+        "DELETE /v1/projects/shop?volumes=false" => Reply::Open("application/json", Vec::new()),
+        _ => unexpected(asked),
+    });
+    let mut down = spawn(&mut world.command(&["down"]));
+    let mut err = BufReader::new(down.stderr.take().unwrap()).lines();
+    assert_eq!(err.next().unwrap().unwrap(), "stopping shop …");
+    interrupt(&down);
+    let rest: Vec<String> = err.map(Result::unwrap).collect();
+    assert_eq!(rest.concat(), "interrupted: devd goes on taking shop down; `devd status` shows it");
+    assert_eq!(outcome(down).code, 130);
+}
+
+#[test]
+fn only_the_services_that_are_meant_are_followed() {
+    let two = |web: &str| [service("db", "starting"), service("web", web)];
+    let (world, _asked) = world(move |asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "POST /v1/projects/shop/services/web/restart" | "POST /v1/projects/shop/services/web/stop" => {
+            json(&json!({"revision": 5}))
+        }
+        "GET /v1/events?project=shop" => events(&[
+            status_event(1, &project(4, false, "running", &two("restarting"))),
+            status_event(2, &project(5, true, "running", &two("running"))),
+        ]),
+        "GET /v1/projects/shop" => json(&project(3, true, "running", &two("running"))),
+        _ => unexpected(asked),
+    });
+    let restart = world.run(&["restart", "web"]);
+    assert_eq!((restart.code, restart.out.contains("db")), (0, false), "{}", restart.out);
+    assert_eq!(restart.err, "restarting web …\nweb: restarting\nweb: running\n");
+    let as_json = world.run(&["stop", "web", "--json"]);
+    assert_eq!((as_json.code, as_json.err.as_str()), (0, ""));
+}
+
+#[test]
+fn ctrl_c_in_stop_says_that_devd_goes_on() {
+    let (world, asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "POST /v1/projects/shop/services/web/stop" => json(&json!({"revision": 5})),
+        "GET /v1/events?project=shop" => events(&[]),
+        "GET /v1/projects/shop" => json(&project(4, false, "running", &[service("web", "running")])),
+        _ => unexpected(asked),
+    });
+    let mut stop = spawn(&mut world.command(&["stop", "web"]));
+    let mut err = BufReader::new(stop.stderr.take().unwrap()).lines();
+    assert_eq!(err.next().unwrap().unwrap(), "stopping web …");
+    wait_for(&asked, "GET /v1/projects/shop");
+    interrupt(&stop);
+    let rest: Vec<String> = err.map(Result::unwrap).collect();
+    assert_eq!(rest.concat(), "interrupted: devd goes on stopping web; `devd status` shows it");
+    assert_eq!(outcome(stop).code, 130);
 }
 
 #[test]
@@ -410,6 +476,7 @@ fn the_daemon_is_started_and_waited_for() {
     let (notify, arguments) = said.trim_end().split_once(' ').unwrap();
     assert_eq!(arguments, format!("--background --socket {}", world.socket().display()));
     let _asked = listen(&world.socket(), |asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(false),
         "POST /v1/config" => {
             json(&json!({"config": {"name": "shop"}, "yaml": "name: shop\n", "warnings": []}))
         }
