@@ -4,8 +4,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::http::{Client, encode};
-use crate::project;
 use crate::render::runs::{details, table};
+use crate::{names, project};
 use clap::{Args, Subcommand};
 use devd_proto::{Code, Problem, ProjectName, Run, RunId, Runs as Page, TestsState};
 use jiff::Timestamp;
@@ -18,7 +18,8 @@ use jiff::Timestamp;
 Examples:
   devd runs                        the newest of this project
   devd runs web --limit 5          the newest of one service
-  devd runs show last-failed       all about the run that failed last
+  devd runs show                   all about the newest
+  devd runs show last-failed       all about the newest that failed
   devd logs --run last-failed      and its output"
 )]
 pub(crate) struct Runs {
@@ -37,7 +38,7 @@ enum Action {
     /// All about one run
     Show {
         /// The run's id, `last` or `last-failed`
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", default_value = "last")]
         id: String,
     },
 }
@@ -56,14 +57,34 @@ pub(crate) async fn run(context: &Context, runs: Runs) -> Result<Exit, Error> {
     }
     let project = project::name(context, &client).await?;
     let page: Page = client.get(&path(&project, runs.service.as_deref(), runs.limit, None)).await?;
+    if page.runs.is_empty() {
+        check(&client, &project, runs.service.as_slice()).await?;
+    }
     if ui.json {
         ui.value(&page)?;
     } else if page.runs.is_empty() {
-        ui.line(&format!("no test runs of {project} yet: devd test"))?;
+        let whose = match &runs.service {
+            Some(service) => format!("{project}/{service}"),
+            None => project.to_string(),
+        };
+        ui.line(&format!("no test runs of {whose} yet: devd test"))?;
     } else {
         ui.print(&table(&page.runs, Timestamp::now()))?;
     }
     Ok(Exit::OK)
+}
+
+/// Where there are no runs, a name that is none may be why. One that has runs may be of a service that is no more.
+async fn check(client: &Client, project: &ProjectName, services: &[String]) -> Result<(), Error> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    match project::status(client, project).await {
+        Ok(known) => names::check(services, known.services.iter().map(|s| &s.name), Some(project)),
+        // Its history outlives it.
+        Err(error) if error.is(Code::UnknownProject) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn path(project: &ProjectName, service: Option<&str>, limit: u32, before: Option<&RunId>) -> String {
@@ -105,9 +126,12 @@ pub(crate) async fn find(
         }
         before = page.next;
         if before.is_none() {
+            check(client, &project, services).await?;
             let what = if id == "last" { "no test run" } else { "no test run that failed" };
-            let problem = Problem::new(Code::UnknownRun, format!("{project} has {what}"));
-            return Err(problem.help("devd runs").into());
+            let whose =
+                if services.is_empty() { String::new() } else { format!(" of {}", services.join(", ")) };
+            let problem = Problem::new(Code::UnknownRun, format!("{project} has {what}{whose}"));
+            return Err(problem.help("`devd runs` lists them, `devd test` makes one").into());
         }
     }
 }

@@ -464,6 +464,41 @@ fn ctrl_c_in_stop_says_that_devd_goes_on() {
 }
 
 #[test]
+fn a_service_that_is_none_has_no_runs() {
+    let (world, _asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "GET /v1/projects/shop" => json(&project(1, true, "running", &[service("web", "running")])),
+        line if line.starts_with("GET /v1/runs?project=shop") => json(&json!({"runs": [], "next": null})),
+        _ => unexpected(asked),
+    });
+    let unknown = world.run(&["runs", "wbe"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (2, ""));
+    assert_eq!(unknown.err, "error: shop has no service `wbe`\nhelp: did you mean `web`?\n");
+    assert_eq!(world.run(&["--json", "runs", "wbe"]).code, 2);
+    assert_eq!(world.run(&["logs", "--run", "last", "wbe"]).err, unknown.err);
+    let none = world.run(&["runs", "web"]);
+    assert_eq!((none.code, none.out.as_str()), (0, "no test runs of shop/web yet: devd test\n"));
+    let failed = world.run(&["logs", "--run", "last-failed", "web"]);
+    assert_eq!(failed.code, 2);
+    assert!(failed.err.starts_with("error: shop has no test run that failed of web\n"), "{}", failed.err);
+}
+
+#[test]
+fn the_newest_run_is_shown_when_none_is_named() {
+    let (world, _asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "GET /v1/runs?project=shop&limit=100" => json(
+            &json!({"runs": [finished("r2", "web", "failed"), finished("r1", "web", "passed")], "next": null}),
+        ),
+        "GET /v1/runs/r2" => json(&finished("r2", "web", "failed")),
+        _ => unexpected(asked),
+    });
+    let shown = world.run(&["runs", "show"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.starts_with("web: failed 2 of 7 (0.4s)\n  run         r2\n"), "{}", shown.out);
+}
+
+#[test]
 fn the_daemon_is_started_and_waited_for() {
     let world = World::new();
     let fifo = world.path("fifo");
