@@ -19,8 +19,16 @@ Warnings go to standard error. Exit code 2 when the files do not load.")]
 pub(crate) struct Config {}
 
 pub(crate) async fn run(context: &Context, Config {}: Config) -> Result<Exit, Error> {
-    let source = project::source(&context.globals)?;
-    let answer: Answer = context.started().await?.post("/v1/config", &source).await?;
+    let client = context.started().await?;
+    let mut source = project::source(&context.globals)?;
+    // In a service's folder, too, the registered project around it is meant. Where files are named, those are.
+    if source.files.is_empty() && !source.env.contains_key("COMPOSE_FILE") {
+        let resolved = project::resolve(context, &client).await?;
+        if resolved.registered && source.project_name.is_none() {
+            source.dir = resolved.root;
+        }
+    }
+    let answer: Answer = client.post("/v1/config", &source).await?;
     for warning in &answer.warnings {
         context.ui.draw(&style::diagnostic(warning));
     }

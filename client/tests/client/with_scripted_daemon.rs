@@ -499,6 +499,25 @@ fn the_newest_run_is_shown_when_none_is_named() {
 }
 
 #[test]
+fn config_is_of_the_registered_project_around() {
+    let (world, asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        "POST /v1/config" => {
+            json(&json!({"config": {"name": "shop"}, "yaml": "name: shop\n", "warnings": []}))
+        }
+        _ => unexpected(asked),
+    });
+    let dir_of = |line: &[&str]| {
+        assert_eq!(world.run(line).code, 0, "{line:?}");
+        let request: Value = serde_json::from_str(&wait_for(&asked, "POST /v1/config").body).unwrap();
+        request["dir"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(dir_of(&["config"]), "/p/shop");
+    let home = fs::canonicalize(world.path("home")).unwrap();
+    assert_eq!(dir_of(&["config", "--file", "compose.yaml"]), home.to_str().unwrap());
+}
+
+#[test]
 fn the_daemon_is_started_and_waited_for() {
     let world = World::new();
     let fifo = world.path("fifo");
