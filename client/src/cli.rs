@@ -7,7 +7,7 @@ use crate::commands::{
 use crate::exit::Exit;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -114,18 +114,48 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
     })
 }
 
+/// The error object for a command line that does not parse, from what clap says to people.
 fn usage(rendered: &str) -> serde_json::Value {
-    let message = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let command = shown_usage(rendered);
+    let path = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let mut paragraphs = rendered.split("\n\n");
+    let message = match paragraphs.next().and_then(|first| first.strip_prefix("error: ")) {
+        Some(first) => sentence(first),
+        // It shows the help of a command that needs another one behind it.
+        None => {
+            let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            format!("`{path}` needs a command: {}", names.join(", "))
+        }
+    };
+    let tips =
+        paragraphs.next().unwrap_or_default().lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+    let tips: Vec<&str> = tips.collect();
+    let help = if tips.is_empty() { format!("{path} --help") } else { tips.join("; ") };
     json!({ "error": {
-        "code": "usage", "message": message, "file": null, "line": null, "column": null,
-        "help": "devd --help",
+        "code": "usage", "message": message, "file": null, "line": null, "column": null, "help": help,
     }})
+}
+
+/// The command whose usage is shown.
+fn shown_usage(rendered: &str) -> clap::Command {
+    let mut root = Cli::command();
+    root.build();
+    let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: devd "));
+    let words = usage.unwrap_or_default().split(' ');
+    words.fold(root, |command, word| command.find_subcommand(word).cloned().unwrap_or(command))
+}
+
+/// A paragraph as one line; what is listed below its colon stands behind it.
+fn sentence(paragraph: &str) -> String {
+    let mut lines = paragraph.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let listed: Vec<&str> = lines.collect();
+    if listed.is_empty() { first.to_owned() } else { format!("{first} {}", listed.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn parsed(line: &str) -> Cli {
         Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"))
@@ -171,6 +201,38 @@ mod tests {
             assert_eq!(globals.project_name.as_deref(), Some("shop"));
             assert!(globals.json && globals.dir.is_some());
         }
+    }
+
+    #[test]
+    fn a_usage_error_as_json_is_complete() {
+        let told = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let error = &usage(&error.render().to_string())["error"];
+            format!("{}\n{}\n", error["message"].as_str().unwrap(), error["help"].as_str().unwrap())
+        };
+        let lines = [
+            "devd why",
+            "devd exec",
+            "devd --json daemon",
+            "devd stauts",
+            "devd logs --tail few",
+            "devd hook ed",
+        ];
+        let told: String = lines.map(told).concat();
+        expect_test::expect![[r#"
+            the following required arguments were not provided: <PATH>
+            devd why --help
+            the following required arguments were not provided: <SERVICE>, <CMD>...
+            devd exec --help
+            `devd daemon` needs a command: start, stop, restart, status, logs
+            devd daemon --help
+            unrecognized subcommand 'stauts'
+            some similar subcommands exist: 'restart', 'start', 'status'
+            invalid value 'few' for '--tail <N>': a number of lines, or `all`
+            devd --help
+            invalid value 'ed' for '<EDITOR>' [possible values: vim, nvim, vscode, emacs, helix, jetbrains, git]
+            devd --help
+        "#]].assert_eq(&told);
     }
 
     #[test]

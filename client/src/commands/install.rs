@@ -8,6 +8,7 @@ use crate::service::{self, launchd, systemd};
 use crate::{launch, paths};
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(context: &Context, install: Install) -> Result<Exit, Err
         hand_over(context, &socket).await?;
         let loaded = launchd::load(&file).await;
         if !loaded {
-            say(context, &format!("launchctl did not take it; try: launchctl load -w '{}'", file.display()))?;
+            say(context, &format!("launchctl did not take it; try: {}", by_hand(&[&file])))?;
         }
         (vec![file], loaded)
     } else {
@@ -51,7 +52,10 @@ pub(crate) async fn run(context: &Context, install: Install) -> Result<Exit, Err
         say(context, &format!("kept from this environment: {name}={value}"))?;
     }
     if context.ui.json {
-        context.ui.value(&json!({ "files": files, "active": is_active }))?;
+        let environment: BTreeMap<_, _> = environment.into_iter().collect();
+        let help = (!is_active).then(|| by_hand(&files));
+        let value = json!({ "files": files, "active": is_active, "environment": environment, "help": help });
+        context.ui.value(&value)?;
     } else if is_active {
         context.ui.line("devd starts at login from now on")?;
     }
@@ -75,10 +79,8 @@ async fn enable(context: &Context, socket: &Path) -> Result<bool, Error> {
         say(
             context,
             &format!(
-                "systemctl --user does not answer here. Where it does, run:\n  systemctl --user daemon-reload\n  \
-                 systemctl --user enable --now {} {}",
-                systemd::SOCKET,
-                systemd::SERVICE
+                "systemctl --user does not answer here. Where it does, run:\n  systemctl --user daemon-reload\n  {}",
+                systemd::ENABLE
             ),
         )?;
         return Ok(false);
@@ -110,10 +112,15 @@ async fn hand_over(context: &Context, socket: &Path) -> Result<(), Error> {
     }
 }
 
-fn say(context: &Context, text: &str) -> Result<(), Error> {
-    if context.ui.json {
-        context.ui.note(text);
-        return Ok(());
+/// What the service manager did not do.
+fn by_hand(files: &[impl AsRef<Path>]) -> String {
+    match files {
+        [file] if cfg!(target_os = "macos") => format!("launchctl load -w '{}'", file.as_ref().display()),
+        _ => format!("systemctl --user daemon-reload && {}", systemd::ENABLE),
     }
-    context.ui.line(text)
+}
+
+/// A step on the way, for people: the object for programs has its outcome.
+fn say(context: &Context, text: &str) -> Result<(), Error> {
+    if context.ui.json { Ok(()) } else { context.ui.line(text) }
 }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const SERVICE: &str = "devdd.service";
 pub(crate) const SOCKET: &str = "devdd.socket";
 
+/// What `devd install` does with them.
+pub(crate) const ENABLE: &str = "systemctl --user enable --now devdd.socket devdd.service";
+
 /// `$XDG_CONFIG_HOME/systemd/user`.
 pub(crate) fn folder() -> Result<PathBuf, Error> {
     Ok(paths::config()?.join("systemd/user"))

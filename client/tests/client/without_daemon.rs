@@ -79,6 +79,18 @@ fn with_json_an_error_is_an_object_on_standard_output() {
     assert_eq!((usage.code, usage.err.as_str()), (2, ""));
     let value: serde_json::Value = serde_json::from_str(&usage.out).unwrap();
     assert_eq!(value["error"]["code"], "usage");
+    let help = value["error"]["help"].as_str().unwrap();
+    assert!(help.contains("'status'"), "{help}");
+
+    let missing = world.run(&["--json", "why"]);
+    let value: serde_json::Value = serde_json::from_str(&missing.out).unwrap();
+    assert_eq!(value["error"]["message"], "the following required arguments were not provided: <PATH>");
+    for line in [&["--json"][..], &["--json", "daemon"]] {
+        let bare = world.run(line);
+        assert_eq!((bare.code, bare.err.as_str()), (2, ""), "{line:?}");
+        let value: serde_json::Value = serde_json::from_str(&bare.out).unwrap();
+        assert!(value["error"]["message"].as_str().unwrap().contains("stop"), "{value}");
+    }
 }
 
 #[test]
@@ -319,6 +331,11 @@ fn install_writes_units_and_uninstall_removes_only_them() {
         fs::read_to_string(folder.join("devdd.socket")).unwrap().contains("ListenStream=%t/devd/devd.sock\n")
     );
     assert_eq!(run_here(&["install"]).code, 0, "its own files may be written again");
+    let as_json = run_here(&["install", "--json"]);
+    assert_eq!((as_json.code, as_json.err.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&as_json.out).unwrap();
+    assert_eq!((&value["active"], value["files"].as_array().unwrap().len()), (&false.into(), 2));
+    assert!(value["help"].as_str().unwrap().contains("systemctl --user enable --now"), "{value}");
 
     fs::write(folder.join("devdd.service"), "[Unit]\nDescription=mine\n").unwrap();
     let refused = run_here(&["install"]);
