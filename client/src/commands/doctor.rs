@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::render::style::{BAD, DIM, GOOD, HEADER, WARN, paint};
-use crate::service::{self, Present};
+use crate::service::{self, Present, systemd};
 use crate::{connect, launch, paths};
 use clap::Args;
 use devd_proto::{Doctor as Answer, Finding, FindingState, Version};
@@ -15,11 +15,13 @@ use devd_proto::{Doctor as Answer, Finding, FindingState, Version};
 pub(crate) struct Doctor {}
 
 pub(crate) async fn run(context: &Context, Doctor {}: Doctor) -> Result<Exit, Error> {
-    let mut findings = vec![socket(), program(), service_file()];
-    match daemon(context).await {
-        Ok(theirs) => findings.extend(theirs),
-        Err(error) => findings.push(finding("daemon", FindingState::Error, &error)),
-    }
+    // The daemon first: it makes what the others look at.
+    let (daemon, theirs) = match daemon(context).await {
+        Ok((daemon, theirs)) => (daemon, theirs),
+        Err(error) => (finding("daemon", FindingState::Error, &error), Vec::new()),
+    };
+    let mut findings = vec![daemon, socket(), program(), service_file().await];
+    findings.extend(theirs);
     let doctor = Answer { findings };
     if context.ui.json {
         context.ui.value(&doctor)?;
@@ -32,6 +34,11 @@ pub(crate) async fn run(context: &Context, Doctor {}: Doctor) -> Result<Exit, Er
 
 fn ok(check: &str, message: String) -> Finding {
     Finding { check: check.to_owned(), state: FindingState::Ok, message, help: None }
+}
+
+fn warning(check: &str, message: String, help: &str) -> Finding {
+    let help = Some(help.to_owned());
+    Finding { check: check.to_owned(), state: FindingState::Warning, message, help }
 }
 
 fn finding(check: &str, state: FindingState, error: &Error) -> Finding {
@@ -56,39 +63,47 @@ fn program() -> Finding {
     )
 }
 
-fn service_file() -> Finding {
+async fn service_file() -> Finding {
     let looked = service::file().and_then(|file| Ok((service::present(&file)?, file)));
-    let (state, message, help) = match looked {
+    let (present, file) = match looked {
+        Ok(looked) => looked,
         Err(error) => return finding("service", FindingState::Warning, &error),
-        Ok((Present::Ours, file)) => (FindingState::Ok, file.display().to_string(), None),
-        Ok((Present::Foreign, file)) => {
-            (FindingState::Ok, format!("{} (not written by devd)", file.display()), None)
-        }
-        Ok((Present::No, _)) => (
-            FindingState::Warning,
-            "devd does not start at login; projects come back with the first devd command".to_owned(),
-            Some("devd install".to_owned()),
-        ),
     };
-    Finding { check: "service".to_owned(), state, message, help }
+    let whose = match present {
+        Present::Ours => "",
+        Present::Foreign => " (not written by devd)",
+        Present::No => {
+            let message = "devd does not start at login; projects come back with the first devd command";
+            return warning("service", message.to_owned(), "devd install");
+        }
+    };
+    let file = format!("{}{whose}", file.display());
+    if cfg!(target_os = "macos") {
+        return ok("service", file);
+    }
+    match systemd::are_enabled().await {
+        Some(true) => ok("service", format!("{file} is enabled")),
+        Some(false) => warning("service", format!("{file} is written, but not enabled"), systemd::ENABLE),
+        None => {
+            let help = format!("where it answers: {}", systemd::ENABLE);
+            warning("service", format!("{file} is written, but systemd does not answer here"), &help)
+        }
+    }
 }
 
-async fn daemon(context: &Context) -> Result<Vec<Finding>, Error> {
+/// The daemon, and what it finds itself.
+async fn daemon(context: &Context) -> Result<(Finding, Vec<Finding>), Error> {
     let client = context.started().await?;
     let version: Version = client.get("/v1/version").await?;
     let own = env!("CARGO_PKG_VERSION");
     let running = if version.version == own {
         ok("daemon", format!("version {own} runs as pid {}", version.pid))
     } else {
-        Finding {
-            check: "daemon".to_owned(),
-            state: FindingState::Warning,
-            message: format!("devd is {own}, and the daemon that runs is {}", version.version),
-            help: Some("devd daemon restart".to_owned()),
-        }
+        let message = format!("devd is {own}, and the daemon that runs is {}", version.version);
+        warning("daemon", message, "devd daemon restart")
     };
     let theirs: Answer = client.get("/v1/doctor").await?;
-    Ok([vec![running], theirs.findings].concat())
+    Ok((running, theirs.findings))
 }
 
 fn line(finding: &Finding) -> String {
@@ -97,7 +112,13 @@ fn line(finding: &Finding) -> String {
         FindingState::Warning => paint(WARN, "!"),
         FindingState::Error => paint(BAD, "✗"),
     };
-    let mut out = format!("{mark} {}: {}\n", paint(HEADER, &finding.check), finding.message);
+    let check = paint(HEADER, &finding.check);
+    // A value is told with its name.
+    let value = finding.message.strip_prefix(&finding.check).filter(|rest| rest.starts_with(" = "));
+    let mut out = match value {
+        Some(rest) => format!("{mark} {check}{rest}\n"),
+        None => format!("{mark} {check}: {}\n", finding.message),
+    };
     if let Some(help) = &finding.help {
         out.push_str(&format!("  {} {help}\n", paint(DIM, "help:")));
     }
@@ -116,5 +137,7 @@ mod tests {
             anstream::adapter::strip_str(&text).to_string(),
             "✗ daemon: it is away\n  help: call it\n"
         );
+        let limit = line(&ok("fs.x", "fs.x = 7: enough".to_owned()));
+        assert_eq!(anstream::adapter::strip_str(&limit).to_string(), "✓ fs.x = 7: enough\n");
     }
 }

@@ -21,6 +21,17 @@ pub(crate) async fn control(arguments: &[&str]) -> bool {
     run("systemctl", &[&["--user"], arguments].concat()).await
 }
 
+/// Whether systemd is to start both units; none where it does not answer.
+pub(crate) async fn are_enabled() -> Option<bool> {
+    if !control(&["show-environment"]).await {
+        return None;
+    }
+    Some(
+        control(&["--quiet", "is-enabled", SOCKET]).await
+            && control(&["--quiet", "is-enabled", SERVICE]).await,
+    )
+}
+
 /// Whether the units are ours and their socket is the one this client uses.
 fn serves(socket: &Path) -> bool {
     let unit = || -> Option<String> {

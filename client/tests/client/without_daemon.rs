@@ -349,10 +349,43 @@ fn install_writes_units_and_uninstall_removes_only_them() {
 }
 
 #[test]
+fn doctor_asks_systemd_whether_the_units_are_enabled() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let world = World::new();
+    world.put_devdd("#!/bin/sh\nexit 1\n");
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let run_here = |line: &[&str]| run(world.command(line).env("PATH", &tools));
+    assert_eq!(run_here(&["install"]).code, 0);
+    let service = || {
+        let doctor = run_here(&["doctor"]);
+        let (_, said) = doctor.out.split_once(" service: ").unwrap();
+        let mark =
+            doctor.out.lines().find(|line| line.contains(" service: ")).unwrap().chars().next().unwrap();
+        format!("{mark} {}", said.split_once("devdd.service").unwrap().1.lines().next().unwrap())
+    };
+    assert_eq!(service(), "!  is written, but systemd does not answer here");
+    let systemctl = |script: &str| {
+        let program = tools.join("systemctl");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    systemctl("exit 1");
+    assert_eq!(service(), "!  is written, but systemd does not answer here");
+    systemctl("case \"$*\" in *is-enabled*) exit 1; esac");
+    assert_eq!(service(), "!  is written, but not enabled");
+    systemctl("exit 0");
+    assert_eq!(service(), "✓  is enabled");
+}
+
+#[test]
 fn doctor_says_what_is_missing() {
     let world = World::new();
     let doctor = world.run(&["doctor"]);
     assert_eq!(doctor.code, 1);
+    assert!(doctor.out.starts_with("✗ daemon: "), "{}", doctor.out);
     assert!(doctor.out.contains("✓ socket: "), "{}", doctor.out);
     assert!(doctor.out.contains("✗ devdd: devdd is not there"), "{}", doctor.out);
     assert!(
