@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-/// Print shell completions
+/// Print completions for a shell
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

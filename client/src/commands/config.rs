@@ -8,13 +8,14 @@ use crate::render::style;
 use clap::Args;
 use devd_proto::Config as Answer;
 
-/// The project as devd understands it: canonical compose-spec as YAML, or with --json
+/// Print the project as devd understands it: canonical compose-spec, as YAML or with --json as JSON
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   devd config
   devd config --json | jq .services.web.ports
 
+In a service's folder it is the registered project around that is printed, unless `-f` names a file. \
 Warnings go to standard error. Exit code 2 when the files do not load.")]
 pub(crate) struct Config {}
 

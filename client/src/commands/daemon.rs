@@ -17,12 +17,14 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
-/// The daemon itself
+/// Start, stop and look at the daemon itself
 #[derive(Args, Debug)]
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Commands that need the daemon start it. Stopping it stops no service: the next one takes them over."
+    after_help = "\
+`devd up` and most other commands start it by themselves; status, logs, runs, saved, stop and down do not. \
+Stopping it stops no service: the next one takes them over."
 )]
 pub(crate) struct Daemon {
     #[command(subcommand)]
@@ -37,11 +39,11 @@ enum Action {
     Stop,
     /// Stop it and start it again; services keep running
     Restart,
-    /// Whether it runs, since when, and with which engine
+    /// Say whether it runs, since when, and with which engine
     Status,
-    /// What it wrote
+    /// Print its log
     Logs {
-        /// Wait for more
+        /// Go on with what comes, until Ctrl-C
         #[arg(short, long)]
         follow: bool,
         /// Only the last N lines

@@ -7,7 +7,7 @@ use crate::project;
 use clap::Args;
 use devd_proto::ProjectName;
 
-/// What happens, as it happens: one JSON object a line
+/// Print what happens, as it happens: one JSON object a line
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -18,7 +18,7 @@ Examples:
 devd watches the files anyway. A hook makes it quicker, and works where watching does not (network mounts). \
 The one for git is a pre-push hook: it runs the tests and stops the push when they fail.")]
 pub(crate) struct Hook {
-    /// The editor
+    /// The editor, or `git`
     #[arg(value_name = "EDITOR", value_enum)]
     editor: Editor,
 }

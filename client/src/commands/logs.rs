@@ -13,37 +13,40 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// What services, or a test run, wrote
+/// Print what services wrote, or the output of a test run
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   devd logs                        everything there is, of all services
-  devd logs -f --tail 20 web       the end of it, and what comes
+  devd logs -f --tail 20 web       the end of web's, and what comes
   devd logs --since 10m            the last ten minutes
-  devd logs --run last-failed      the output of the test run that failed last")]
+  devd logs --run last-failed      the output of the newest test run that failed
+  devd logs --run last -f web      of web's newest, while it runs
+
+After `logs`, -f is --follow; a compose file stands before it (`devd -f FILE logs`) or behind --file.")]
 pub(crate) struct Logs {
     /// Only these [default: all of the project]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
-    /// Wait for more
+    /// Go on with what comes, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only the last N lines of each service, or `all`
     #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = tail)]
     tail: String,
-    /// Only what is newer: a time (2026-05-01T12:00:00Z) or an age (10m)
+    /// Only what is newer: a time (2026-05-01T12:00:00Z) or an age (30s, 10m, 2h)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Show when each line was written
+    /// Begin each line with when it was written
     #[arg(short, long)]
     timestamps: bool,
-    /// Do not show whose line it is
+    /// Do not begin each line with its service
     #[arg(long)]
     no_log_prefix: bool,
-    /// The output of a test run instead: its id, `last` or `last-failed`
+    /// The output of a test run instead: its id (`devd runs`), `last` or `last-failed` (of SERVICE when one is named)
     #[arg(long, value_name = "ID", conflicts_with_all = ["tail", "since", "timestamps"])]
     run: Option<String>,
-    /// A compose file instead of a search for one; `-f` stands before the command
+    /// A compose file instead of a search for one; repeatable
     #[arg(id = "file", long = "file", value_name = "FILE", help_heading = "Global options")]
     // The same id as the global flag, and so the same value; only the short name is `--follow`'s here.
     _file: Vec<PathBuf>,

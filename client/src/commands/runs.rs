@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use devd_proto::{Code, Problem, ProjectName, Run, RunId, Runs as Page, TestsState};
 use jiff::Timestamp;
 
-/// The history of test runs, newest first
+/// List the test runs of a project, newest first, or show one
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -26,7 +26,7 @@ pub(crate) struct Runs {
     /// Only this service's
     #[arg(value_name = "SERVICE")]
     service: Option<String>,
-    /// How many
+    /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u32,
     #[command(subcommand)]
@@ -35,7 +35,7 @@ pub(crate) struct Runs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// All about one run
+    /// All about one run: its command, cause, times and the tests that failed
     Show {
         /// The run's id, `last` or `last-failed`
         #[arg(value_name = "ID", default_value = "last")]

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use clap::Args;
 
-/// A shell in a service's running container: bash where there is one, else sh
+/// Open a shell in a service's running container: bash where there is one, else sh
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  devd shell web")]
 pub(crate) struct Shell {

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How everything is: services, ports, changes, test verdicts
+/// Show how everything is: services, ports, changes, test verdicts
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

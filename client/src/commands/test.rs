@@ -19,26 +19,28 @@ use tokio::task::JoinSet;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  devd test                    every service that has tests
-  devd test web                only web's
-  devd test --failed           only what failed last
-  devd test web -- -k login    with other arguments for the tests' command
+  devd test                       every service that has tests
+  devd test web                   only web's
+  devd test --failed              only what failed last
+  devd test web -- -k login       the tests' command with `-k login` added
+  devd test web -- pytest a.py    another command instead of it
 
+Each service's tests run in a container of their own, with the dependencies that their compose file names. \
 Exit code 0 when all passed, 1 when not. Ctrl-C cancels the runs. The project need not be up.")]
 pub(crate) struct Test {
-    /// Only these [default: all with tests]
+    /// Only the tests of these [default: of every service that has tests]
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
-    /// Every service that has tests; the same as naming none
+    /// The tests of every service; the same as naming none
     #[arg(long, conflicts_with_all = ["services", "failed"])]
     all: bool,
-    /// Only services whose last run failed
+    /// Only services whose newest run failed, or could not be run
     #[arg(long)]
     failed: bool,
-    /// Return at once, with the ids of the runs
+    /// Print the ids of the runs and return at once; `devd logs --run ID -f` follows one
     #[arg(long)]
     no_wait: bool,
-    /// Replace the arguments of the tests' command
+    /// Added to the tests' command when the first begins with `-`; else they are run instead of it
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
 }

@@ -7,7 +7,7 @@ use crate::service::{self, launchd, systemd};
 use clap::Args;
 use serde_json::json;
 
-/// No longer start devd at login; what `devd install` wrote is removed
+/// Take `devd install` back: devd does not start at login any more
 #[derive(Args, Debug)]
 #[command(after_help = "Projects and their services are not touched: `devd down` takes those down.")]
 pub(crate) struct Uninstall {

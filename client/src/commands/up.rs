@@ -24,7 +24,7 @@ pub(crate) struct Up {
     /// Only these, and what they depend on [default: all]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
-    /// Return at once
+    /// Return at once; devd goes on in the background
     #[arg(long)]
     no_wait: bool,
     /// Build images even when they are there

@@ -11,7 +11,7 @@ use clap::Args;
 use devd_proto::{Decision, Why as Answer};
 use std::path::PathBuf;
 
-/// What a change of a path triggers, and which rule decided
+/// Say what a change of a path triggers, and which rule decided
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
