@@ -8,6 +8,8 @@ mod build;
 mod containers;
 #[path = "engine_docker/look.rs"]
 mod look;
+#[path = "engine_docker/park.rs"]
+mod park;
 #[path = "engine_docker/process.rs"]
 mod process;
 #[path = "engine_docker/stage.rs"]

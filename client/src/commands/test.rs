@@ -22,8 +22,8 @@ Examples:
   devd test                       every service that has tests
   devd test web                   only web's
   devd test --failed              only what failed last
-  devd test web -- -k login       the tests' command with `-k login` added
-  devd test web -- pytest a.py    another command instead of it
+  devd test web -- -k login       with these arguments instead of the command's own
+                                  (`python -m pytest -q` becomes `python -m pytest -k login`)
 
 Each service's tests run in a container of their own, with the dependencies that their compose file names. \
 Exit code 0 when all passed, 1 when not. Ctrl-C cancels the runs. The project need not be up.")]
@@ -40,7 +40,7 @@ pub(crate) struct Test {
     /// Print the ids of the runs and return at once; `devd logs --run ID -f` follows one
     #[arg(long)]
     no_wait: bool,
-    /// Added to the tests' command when the first begins with `-`; else they are run instead of it
+    /// Arguments for the tests' command instead of its own
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
 }

@@ -47,7 +47,7 @@ fn state_finding(state_dir: &Path) -> Finding {
 fn limit(name: &str, enough: u64, what: &str) -> Option<Finding> {
     let path = format!("/proc/sys/{}", name.replace('.', "/"));
     let value: u64 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-    let message = format!("{name} = {value}: so many {what}");
+    let message = format!("{value} {what}");
     Some(if value >= enough {
         finding(name, FindingState::Ok, message, None)
     } else {

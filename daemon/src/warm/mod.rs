@@ -8,7 +8,7 @@ mod depth;
 mod environment;
 mod held;
 pub mod machine;
-mod parked;
+pub mod parked;
 pub mod pool;
 
 use crate::engine::{Engine, EngineError, Output, Progress};

@@ -1,10 +1,9 @@
 //! Containers come and go, however often it is said.
 
-use crate::stage::{Stage, map, refusal, staged};
+use crate::stage::{Stage, bind, map, refusal, staged};
 use devd_compose::model::{Mount, MountKind, NetworkMode, Port, PortRange, Span};
 use devdd::engine::spec::{Act, ContainerSpec, EndpointSpec, label};
 use devdd::engine::{Engine, EngineError};
-use std::path::Path;
 
 #[tokio::test]
 async fn everything_can_be_said_twice() {
@@ -165,16 +164,6 @@ async fn a_network_can_be_shared() {
         assert_eq!(stage.run(&id).await.unwrap().0, 0);
     })
     .await;
-}
-
-fn bind(source: &Path, target: &str) -> Mount {
-    let kind = MountKind::Bind {
-        source: source.to_owned(),
-        create_host_path: true,
-        propagation: None,
-        selinux: None,
-    };
-    Mount { target: target.to_owned(), read_only: false, kind, span: Span::default() }
 }
 
 #[tokio::test]

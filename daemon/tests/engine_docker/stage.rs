@@ -1,6 +1,6 @@
 //! A project of its own for each test, on the real engine, gone afterwards whatever happens.
 
-use devd_compose::model::{Network, Service, Volume};
+use devd_compose::model::{Mount, MountKind, Network, Service, Span, Volume};
 use devd_proto::{EngineState, Stream};
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::spec::{Act, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
@@ -8,6 +8,7 @@ use devdd::engine::{Applied, Engine, EngineError, Look, Progress};
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 
 /// What a test has.
 #[derive(Clone)]
@@ -185,4 +186,15 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, EngineError>) -> Str
         Err(EngineError::Refused(message)) => message,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// A folder or file of the host in a container.
+pub(crate) fn bind(source: &Path, target: &str) -> Mount {
+    let kind = MountKind::Bind {
+        source: source.to_owned(),
+        create_host_path: true,
+        propagation: None,
+        selinux: None,
+    };
+    Mount { target: target.to_owned(), read_only: false, kind, span: Span::default() }
 }
