@@ -3,7 +3,7 @@
 use crate::support::{World, docker, service};
 use serde_json::Value;
 
-fn started(world: &World) -> Vec<String> {
+pub(crate) fn started(world: &World) -> Vec<String> {
     let names = ["service1", "service2", "db"].map(|name| world.container(name));
     names.iter().map(|name| docker(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name])).collect()
 }
