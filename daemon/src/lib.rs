@@ -64,7 +64,9 @@ pub async fn run(
     let limits = devd_logic::Limits { runs: config.runs };
     let pool = &config.settings.pool;
     let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));
-    let surroundings = Surroundings { engine, watcher, history, hub: Hub::default(), limits, machine };
+    let metrics = system::metrics::Metrics::new();
+    let surroundings =
+        Surroundings { engine, watcher, history, hub: Hub::default(), limits, metrics, machine };
     let registry = registry::Registry::new(surroundings, received);
     registry.restore().await;
     let streams = CancellationToken::new();

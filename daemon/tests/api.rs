@@ -178,6 +178,18 @@ async fn a_project_goes_up_is_retested_after_a_save_and_goes_down() {
         daemon.send(Method::GET, &format!("{shop}/services/api/logs?timestamps&follow"), None).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&log));
 
+    let (_, metrics) = daemon.send(Method::GET, "/metrics", None).await;
+    let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+    for line in [
+        "devd_runs_total{verdict=\"passed\"} 2",
+        "devd_run_stage_seconds_count{stage=\"released\"} 2",
+        "devd_restart_stage_seconds_count{stage=\"done\"} 1",
+        "devd_service_restarts{project=\"shop\",service=\"api\"} 1",
+        "devd_engine_connected 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
+    }
+
     let (status, body) = daemon.send(Method::DELETE, shop, None).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
     assert_eq!(daemon.get("/v1/status").await["projects"], json!([]));

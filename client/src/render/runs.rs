@@ -123,7 +123,7 @@ pub(crate) fn details(run: &Run, now: Timestamp) -> String {
     fact("finished", run.finished_at.clone().unwrap_or_default());
     fact("exit code", run.exit_code.map_or_else(String::new, |code| code.to_string()));
     let stages: Vec<String> =
-        run.stages.iter().map(|s| format!("{} {}", s.name, time::duration(s.at_us / 1_000))).collect();
+        run.stages.iter().map(|s| format!("{} {}", s.name, time::microseconds(s.at_us))).collect();
     fact("stages", stages.join(", "));
     format!("{}{}", result(run), table.render(2))
 }

@@ -42,6 +42,14 @@ pub(crate) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A duration whose fractions of a millisecond matter: `3.8ms`.
+pub(crate) fn microseconds(microseconds: u64) -> String {
+    match microseconds {
+        0..100_000 => format!("{}.{}ms", microseconds / 1_000, microseconds % 1_000 / 100),
+        _ => duration(microseconds / 1_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +70,11 @@ mod tests {
         .map(|at| ago(at, now))
         .collect();
         assert_eq!(said, ["now", "now", "3s ago", "5m ago", "3h ago", "30d ago", ""]);
+    }
+
+    #[test]
+    fn short_stages_keep_their_fractions() {
+        assert_eq!([0, 3_845, 99_999, 412_000].map(microseconds), ["0.0ms", "3.8ms", "99.9ms", "0.4s"]);
     }
 
     #[test]

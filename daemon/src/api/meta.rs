@@ -50,5 +50,5 @@ pub(super) async fn doctor(State(app): State<App>) -> Answer<Doctor> {
 pub(super) async fn metrics(State(app): State<App>) -> String {
     let engine = app.registry.surroundings().engine.status();
     let projects: Vec<_> = app.registry.all().iter().map(|project| project.status()).collect();
-    system::metrics::text(&engine, &projects, app.started.elapsed())
+    app.registry.surroundings().metrics.text(&engine, &projects, app.started.elapsed())
 }

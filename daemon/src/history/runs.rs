@@ -79,7 +79,7 @@ fn write(connection: &Connection, sql: &str, run: &Run, state: TestsState) -> Re
         run.id.as_str(),
         run.project.as_str(),
         run.service.as_str(),
-        state_text(state),
+        state.as_str(),
         run.cause,
         encode("the paths of a run", &run.paths)?,
         run.content,
@@ -243,22 +243,9 @@ fn read_failures(connection: &Connection, seq: i64) -> Result<Vec<TestFailure>, 
     Ok(failures.collect::<Result<_, _>>()?)
 }
 
-/// The state as the API writes it.
-fn state_text(state: TestsState) -> &'static str {
-    match state {
-        TestsState::None => "none",
-        TestsState::Queued => "queued",
-        TestsState::Running => "running",
-        TestsState::Passed => "passed",
-        TestsState::Failed => "failed",
-        TestsState::Error => "error",
-        TestsState::Cancelled => "cancelled",
-    }
-}
-
 fn read_state(text: &str) -> Result<TestsState, HistoryError> {
     use TestsState::{Cancelled, Error, Failed, None, Passed, Queued, Running};
     let states = [None, Queued, Running, Passed, Failed, Error, Cancelled];
-    let found = states.into_iter().find(|state| state_text(*state) == text);
+    let found = states.into_iter().find(|state| state.as_str() == text);
     found.ok_or_else(|| HistoryError::Content { what: "the state of a run", problem: format!("{text:?}") })
 }

@@ -12,11 +12,12 @@ use crate::engine::{Engine, Look};
 
 use crate::history::{History, Registration};
 use crate::hub::Hub;
+use crate::system::metrics::Metrics;
 use crate::warm::Job;
 use crate::warm::machine::Machine;
 use crate::warm::pool::Pool;
 use crate::watch::{Action, Change, Watcher};
-use devd_logic::{Effect, Event, Limits, Memory, Op, Reaction, State};
+use devd_logic::{Effect, Event, Limits, Memory, Moment, Op, OpId, Reaction, State};
 use devd_proto::{Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -36,6 +37,8 @@ pub struct Surroundings<E> {
     pub hub: Hub,
     /// Limits of the machine.
     pub limits: Limits,
+    /// Numbers about all this.
+    pub metrics: Metrics,
     /// What environments that stand ready may take of it.
     pub machine: Arc<Machine>,
 }
@@ -78,6 +81,8 @@ pub async fn start<E: Engine>(
         live: BTreeMap::new(),
         queued: BTreeMap::new(),
         pending: Pending::default(),
+        restarting: BTreeMap::new(),
+        saved: BTreeMap::new(),
         images_owed: blueprint.suites.keys().cloned().collect(),
         paths: BTreeMap::new(),
         files_known: false,
@@ -119,6 +124,10 @@ pub(super) struct Loop<E> {
     /// Runs that were asked for and have not begun.
     pub(super) queued: BTreeMap<RunId, Run>,
     pending: Pending,
+    /// Restarts under way, with the moment of the change that caused each.
+    restarting: BTreeMap<OpId, Moment>,
+    /// When the first change came that each service is not restarted for yet.
+    saved: BTreeMap<ServiceName, Moment>,
     /// Suites whose images must be built before their next run.
     pub(super) images_owed: BTreeSet<ServiceName>,
     /// Changed files since each suite's last run.
@@ -226,6 +235,12 @@ impl<E: Engine> Loop<E> {
         {
             self.pending.ended(service, result.is_ok());
         }
+        if let Event::OpFinished { id, result } = &event
+            && let Some(since) = self.restarting.remove(id)
+            && result.is_ok()
+        {
+            self.surroundings.metrics.restart("done", self.clock.now().saturating_sub(since));
+        }
         if let Event::OpFinished { result: Ok(()), id } = &event
             && let Some(op) = self.state.operation(*id)
         {
@@ -267,6 +282,12 @@ impl<E: Engine> Loop<E> {
             }
             Effect::Op { id, op, cause } => {
                 tracing::info!(project = %self.blueprint.name, %cause, "{op}");
+                if let Op::Restart(service, _) = &op
+                    && let Some(change) = self.saved.remove(service)
+                {
+                    self.surroundings.metrics.restart("decided", self.clock.now().saturating_sub(change));
+                    self.restarting.insert(id, change);
+                }
                 let load = match &op {
                     Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _) => {
                         self.pending.take(service)
@@ -371,7 +392,11 @@ impl<E: Engine> Loop<E> {
             let what = What::Changed { service, paths, action: action.as_str().to_owned() };
             self.surroundings.hub.tell(&self.blueprint.name, what);
         }
+        let now = self.clock.now();
         for change in by_service.into_values() {
+            if change.reaction == Reaction::Restart {
+                self.saved.entry(change.service.clone()).or_insert(now);
+            }
             self.step(Event::Changed(change));
         }
     }

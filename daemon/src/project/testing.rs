@@ -168,6 +168,7 @@ impl<E: Engine> Loop<E> {
             };
             runs.insert(service, done.run.clone());
         }
+        self.surroundings.metrics.run(&done.run);
         self.surroundings
             .hub
             .tell(&self.blueprint.name, What::RunFinished { run: Box::new(done.run.clone()) });

@@ -70,7 +70,7 @@ async fn broken_tests_are_shown_with_their_place_and_then_as_they_were() {
     world.write("api/tests.yaml", &broken(TESTS));
     let status = world.until("broken", |status| tests(status).state == TestsState::Error).await;
     let reason = tests(&status).reason.as_deref().unwrap_or_default();
-    assert!(reason.starts_with("tests.yaml:7: ") && reason.contains("banana"), "{reason}");
+    assert!(reason.starts_with("api/tests.yaml:7: ") && reason.contains("banana"), "{reason}");
     assert!(!tests(&status).current);
     assert_eq!((status.state, &status.error), (ProjectState::Running, &None));
     assert_eq!(world.test(&[], false).await.unwrap_err().code, Code::InvalidProject);

@@ -11,6 +11,7 @@ use devdd::hub::{Hub, Subscription};
 use devdd::project::run::Surroundings;
 use devdd::project::{Handle, Request, Verb};
 use devdd::registry::Registry;
+use devdd::system::metrics::Metrics;
 use devdd::warm::machine::Machine;
 use devdd::watch::Watcher;
 use futures_util::StreamExt as _;
@@ -81,6 +82,7 @@ impl World {
             history: History::open(&dir.path().join("state")).unwrap(),
             hub: Hub::default(),
             limits: Limits { runs: 2 },
+            metrics: Metrics::new(),
             // Nothing stands ready: what is made, is made for a run.
             machine: Arc::new(Machine::new(0, Duration::from_secs(900), 2)),
         };

@@ -8,6 +8,7 @@ use devdd::history::History;
 use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Handle, Message, Request};
+use devdd::system::metrics::Metrics;
 use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, TestsEffect, Watcher};
 use std::collections::BTreeMap;
@@ -109,6 +110,7 @@ async fn make(fake: Fake, memory: Memory, bytes: u64) -> Bench {
         history: History::open(state.path()).unwrap(),
         hub,
         limits: Limits { runs: 2 },
+        metrics: Metrics::new(),
         machine: Arc::new(Machine::new(bytes, Duration::from_secs(900), 2)),
     };
     let handle = run::start(surroundings, blueprint, source.clone(), memory, || {}).await;
