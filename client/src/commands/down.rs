@@ -57,14 +57,8 @@ pub(crate) async fn run(context: &Context, down: Down) -> Result<Exit, Error> {
 
 /// The project that is meant, and its services that there are, if it is registered.
 async fn find(context: &Context) -> Result<(Client, ProjectName, Option<Vec<String>>), Error> {
-    let client = match context.running().await {
-        // Without a daemon nothing is known to be there, and nothing to be gone.
-        Err(Error::NotRunning) => {
-            return Err(Error::unreachable("devd is not running, so it cannot take anything down")
-                .help("`devd daemon start`, then `devd down`"));
-        }
-        client => client?,
-    };
+    // A daemon that died has left everything running.
+    let client = context.started().await?;
     let name = project::name(context, &client).await?;
     let services = match project::status(&client, &name).await {
         Ok(status) => {

@@ -19,5 +19,5 @@ pub(crate) struct Stop {
 }
 
 pub(crate) async fn run(context: &Context, stop: Stop) -> Result<Exit, Error> {
-    action::run(context, context.running(), Verb::Stop, stop.action).await
+    action::run(context, context.started(), Verb::Stop, stop.action).await
 }

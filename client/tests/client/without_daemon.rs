@@ -50,11 +50,9 @@ fn commands_that_only_look_do_not_start_the_daemon() {
     for line in [
         &["status"][..],
         &["status", "--watch"],
-        &["down"],
         &["logs", "web"],
         &["runs"],
         &["runs", "show", "last"],
-        &["stop", "web"],
         &["daemon", "status"],
     ] {
         let outcome = world.run(line);
