@@ -2,21 +2,23 @@
 
 use super::App;
 use super::extract::{Failure, Path, Query, flag};
-use super::services::container;
+use super::services::{container, status};
 use crate::engine::spec::LogQuery;
 use crate::engine::{Engine as _, LogLine};
+use crate::project::follow::follow;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use devd_proto::{Code, Problem, ProjectName, ServiceName};
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
-    /// Goes on as more is written.
+    /// Goes on as more is written, over restarts and new containers, until the project is gone.
     #[serde(default, deserialize_with = "flag")]
     follow: bool,
     /// Only so many lines from the end; `all` is the default.
@@ -44,7 +46,7 @@ impl LogsQuery {
         };
         let since = match self.since.as_deref() {
             None => None,
-            Some(text) => match since(text, jiff::Timestamp::now()) {
+            Some(text) => match since(text, Timestamp::now()) {
                 Some(since) => Some(since),
                 None => {
                     return bad(
@@ -59,16 +61,16 @@ impl LogsQuery {
     }
 }
 
-/// A point in time as people write it, in seconds since 1970.
-fn since(text: &str, now: jiff::Timestamp) -> Option<i64> {
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Some(time.as_second());
+/// A point in time as people write it.
+fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Some(time);
     }
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Some(seconds);
+    if let Ok(seconds) = text.parse() {
+        return Timestamp::from_second(seconds).ok();
     }
     let ago: jiff::SignedDuration = text.parse().ok()?;
-    Some(now.as_second().saturating_sub(ago.as_secs()))
+    now.checked_sub(ago).ok()
 }
 
 /// A service's log, as `text/plain` or, by `Accept`, as `application/x-ndjson` of `LogLine`.
@@ -81,8 +83,14 @@ pub(super) async fn service(
     Query(query): Query<LogsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let id = container(&app, &project, &service)?;
-    let lines = app.registry.surroundings().engine.logs(&id, query.parse()?);
+    let engine = &app.registry.surroundings().engine;
+    let lines = if query.follow {
+        let handle = app.registry.get(&project)?;
+        status(&handle, &service)?;
+        follow(&handle, engine.clone(), service.clone(), query.parse()?).boxed()
+    } else {
+        engine.logs(&container(&app, &project, &service)?, query.parse()?)
+    };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let ndjson = accept.contains("application/x-ndjson");
     let timestamps = query.timestamps;
@@ -115,10 +123,12 @@ mod tests {
     #[test]
     fn a_time_can_be_said_in_three_ways() {
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        assert_eq!(since("2026-11-23T11:00:00Z", now), Some(1_795_431_600));
-        assert_eq!(since("1795431600", now), Some(1_795_431_600));
-        assert_eq!(since("60m", now), Some(1_795_431_600));
-        assert_eq!(since("1h", now), Some(1_795_431_600));
+        let hour = Some("2026-11-23T11:00:00Z".parse().unwrap());
+        assert_eq!(since("2026-11-23T11:00:00Z", now), hour);
+        assert_eq!(since("1795431600", now), hour);
+        assert_eq!(since("60m", now), hour);
+        assert_eq!(since("1h", now), hour);
         assert_eq!(since("yesterday", now), None);
+        assert_eq!(since("99999999999999", now), None);
     }
 }

@@ -3,10 +3,10 @@
 use super::App;
 use super::extract::{Answer, Path};
 use crate::problem;
-use crate::project::{Request, Verb};
+use crate::project::{Handle, Request, Verb};
 use axum::Json;
 use axum::extract::State;
-use devd_proto::{Accepted, Code, Problem, ProjectName, ServiceName};
+use devd_proto::{Accepted, Code, Problem, ProjectName, ServiceName, ServiceStatus};
 
 async fn perform(app: App, project: ProjectName, service: ServiceName, verb: Verb) -> Answer<Accepted> {
     let handle = app.registry.get(&project)?;
@@ -60,18 +60,22 @@ pub(super) async fn rebuild(
     perform(app, project, service, Verb::Rebuild).await
 }
 
+/// How a service is.
+pub(super) fn status(handle: &Handle, service: &ServiceName) -> Result<ServiceStatus, Problem> {
+    let status = handle.status();
+    let found = status.services.iter().find(|it| it.name == *service);
+    found.cloned().ok_or_else(|| {
+        let known = status.services.iter().map(|it| it.name.as_str());
+        problem::unknown_service(&handle.name, service, known)
+    })
+}
+
 /// The container of a service: its id.
 pub(super) fn container(app: &App, project: &ProjectName, service: &ServiceName) -> Result<String, Problem> {
     let handle = app.registry.get(project)?;
-    let status = handle.status();
-    let found = status.services.iter().find(|it| it.name == *service);
-    let Some(found) = found else {
-        let known = status.services.iter().map(|it| it.name.as_str());
-        return Err(problem::unknown_service(project, service, known));
-    };
-    let container = found.container.as_ref().ok_or_else(|| {
+    let container = status(&handle, service)?.container.ok_or_else(|| {
         let help = format!("`devd start {service}` starts it");
         Problem::new(Code::NotRunning, format!("{service} has no container")).help(help)
     })?;
-    Ok(container.id.clone())
+    Ok(container.id)
 }

@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The engine in memory. Cheap to clone; all clones are one world.
@@ -28,6 +28,8 @@ pub struct Fake {
     // Never held over an await.
     world: Arc<Mutex<World>>,
     changes: broadcast::Sender<EngineChange>,
+    /// Something was written, or what wrote has ended.
+    written: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ struct World {
     refusals: VecDeque<(String, String)>,
     tests: TestsBehaviour,
     dies: BTreeMap<String, i64>,
+    logs_opened: u64,
     /// Everything that was asked for, for tests to read.
     journal: Vec<String>,
 }
@@ -55,6 +58,8 @@ struct FakeContainer {
     finished_at: String,
     /// Told to what runs under the park in it.
     killed: CancellationToken,
+    /// What it wrote, each line with the number of the start it is from.
+    log: Vec<(u64, LogLine)>,
 }
 
 /// How test containers behave.
@@ -77,7 +82,11 @@ impl Default for TestsBehaviour {
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { world: Arc::default(), changes: broadcast::Sender::new(256) }
+        Self {
+            world: Arc::default(),
+            changes: broadcast::Sender::new(256),
+            written: watch::Sender::default(),
+        }
     }
 }
 
@@ -119,11 +128,22 @@ impl Fake {
             container.killed.cancel();
             self.hint(&container.spec);
         }
+        self.written.send_replace(());
+    }
+
+    /// Has a container, by name, write a line. Many lines can have the same time: it is in milliseconds.
+    pub fn says(&self, name: &str, line: &str) {
+        let mut world = self.world();
+        for container in world.containers.values_mut().filter(|it| it.spec.name == name) {
+            container.say(line.to_owned());
+        }
+        self.written.send_replace(());
     }
 
     /// Goes away, or comes back.
     pub fn set_gone(&self, gone: bool) {
         self.world().gone = gone;
+        self.written.send_replace(());
         // Nobody listens yet: then nobody needs to know.
         let _ = self.changes.send(if gone { EngineChange::Disconnected } else { EngineChange::Connected });
     }
@@ -131,6 +151,11 @@ impl Fake {
     /// Everything that was asked for so far: `start shop-api-1`, …
     pub fn journal(&self) -> Vec<String> {
         self.world().journal.clone()
+    }
+
+    /// How often a log was opened.
+    pub fn logs_opened(&self) -> u64 {
+        self.world().logs_opened
     }
 
     /// Names of the containers there are.
@@ -232,6 +257,7 @@ impl World {
             container.starts += 1;
             container.started_at = clock::now_text();
             container.state = dies.map_or(ContainerState::Running, ContainerState::Exited);
+            container.say(format!("{} says hello", container.spec.name));
         }
         Ok(container.spec.clone())
     }
@@ -283,6 +309,7 @@ impl World {
                     started_at: String::new(),
                     finished_at: String::new(),
                     killed: CancellationToken::new(),
+                    log: Vec::new(),
                 };
                 self.containers.insert(id.clone(), container);
                 let parked = spec.park.map(|_| spec.service.entrypoint.clone().unwrap_or_default());
@@ -383,6 +410,11 @@ impl World {
 }
 
 impl FakeContainer {
+    fn say(&mut self, line: String) {
+        let line = LogLine { stream: Stream::Stdout, time: clock::now_text(), line };
+        self.log.push((self.starts, line));
+    }
+
     fn observed(&self, id: &str) -> Container {
         let health = match (&self.spec.service.healthcheck, self.state) {
             (Some(check), ContainerState::Running) if !check.disable => Health::Healthy,
@@ -396,9 +428,18 @@ impl FakeContainer {
             image: self.image.clone(),
             state: self.state,
             health,
-            started: format!("{id}.{}", self.starts),
+            started: if self.starts == 0 { String::new() } else { format!("{id}.{}", self.starts) },
             number: 1,
         }
+    }
+
+    /// The first line of its log that a query is about.
+    fn first(&self, query: &LogQuery) -> usize {
+        let since = query.since.map(clock::rfc3339);
+        let older = |(_, line): &(u64, LogLine)| since.as_ref().is_some_and(|since| line.time < *since);
+        let since = self.log.iter().position(|line| !older(line)).unwrap_or(self.log.len());
+        let tail = query.tail.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
+        since.max(self.log.len().saturating_sub(tail))
     }
 
     fn details(&self) -> Details {
@@ -414,6 +455,44 @@ impl FakeContainer {
             ports: self.spec.service.ports.iter().filter_map(published).collect(),
             started_at: self.started_at.clone(),
             finished_at: self.finished_at.clone(),
+        }
+    }
+}
+
+/// Reads what a container wrote. It ends with the process, whatever comes later.
+struct LogReader {
+    fake: Fake,
+    written: watch::Receiver<()>,
+    container: String,
+    query: LogQuery,
+    /// The next line, and the start it follows.
+    place: Option<(usize, u64)>,
+}
+
+impl LogReader {
+    async fn next(&mut self) -> Result<Option<LogLine>, EngineError> {
+        loop {
+            self.written.borrow_and_update();
+            {
+                let world = self.fake.reachable()?;
+                let Some(container) = world.containers.get(&self.container) else {
+                    let missing = EngineError::NotFound(format!("no such container: {}", self.container));
+                    return if self.place.is_some() { Ok(None) } else { Err(missing) };
+                };
+                let first = || (container.first(&self.query), container.starts);
+                let (next, start) = self.place.get_or_insert_with(first);
+                if let Some((_, line)) = container.log.get(*next).filter(|(of, _)| of <= start) {
+                    *next += 1;
+                    return Ok(Some(line.clone()));
+                }
+                let ended = container.starts > *start || container.state != ContainerState::Running;
+                if ended || !self.query.follow {
+                    return Ok(None);
+                }
+            }
+            if self.written.changed().await.is_err() {
+                return Ok(None);
+            }
         }
     }
 }
@@ -444,6 +523,7 @@ impl Engine for Fake {
         let (applied, touched) = self.reachable()?.apply(act)?;
         if let Some(spec) = touched {
             self.hint(&spec);
+            self.written.send_replace(());
         }
         Ok(applied)
     }
@@ -510,10 +590,19 @@ impl Engine for Fake {
         Ok(Exec { input, output, resize, exit: async { Ok(0) }.boxed() })
     }
 
-    fn logs(&self, container: &str, _query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
-        let line = format!("{} says hello", self.world().named(container));
-        let line = LogLine { stream: Stream::Stdout, time: clock::now_text(), line };
-        futures_util::stream::iter([Ok(line)]).boxed()
+    fn logs(&self, container: &str, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
+        self.world().logs_opened += 1;
+        let reader = LogReader {
+            fake: self.clone(),
+            written: self.written.subscribe(),
+            container: container.to_owned(),
+            query,
+            place: None,
+        };
+        let lines = futures_util::stream::try_unfold(reader, |mut reader| async move {
+            Ok(reader.next().await?.map(|line| (line, reader)))
+        });
+        lines.boxed()
     }
 
     fn changes(&self) -> BoxStream<'static, EngineChange> {

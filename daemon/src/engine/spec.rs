@@ -218,8 +218,8 @@ pub struct LogQuery {
     pub follow: bool,
     /// Only so many lines from the end.
     pub tail: Option<u64>,
-    /// Only lines since then, in seconds since 1970.
-    pub since: Option<i64>,
+    /// Only lines since then, lines of that very moment included.
+    pub since: Option<jiff::Timestamp>,
 }
 
 /// How a health check is run. What the file does not say comes from the image, what that does not say from Docker.

@@ -1,7 +1,9 @@
 //! One project: the loop that owns its state ([`run`]), what the loop has done for it ([`executor`]), its test runs
-//! ([`runs`]), the files it copies ([`sync`]), and how it looks from outside ([`publish`]).
+//! ([`runs`]), the files it copies ([`sync`]), how it looks from outside ([`publish`]), and what its services write
+//! ([`follow`]).
 
 pub mod executor;
+pub mod follow;
 pub mod publish;
 mod requests;
 pub mod run;
@@ -18,6 +20,7 @@ use devd_proto::{
     ServiceName,
 };
 
+use publish::Starts;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -144,6 +147,7 @@ pub struct Handle {
     pub name: ProjectName,
     sender: mpsc::UnboundedSender<Message>,
     status: watch::Receiver<Arc<ProjectStatus>>,
+    starts: watch::Receiver<Starts>,
     blueprint: watch::Receiver<Arc<Blueprint>>,
 }
 
@@ -156,6 +160,11 @@ impl Handle {
     /// The newest status.
     pub fn status(&self) -> Arc<ProjectStatus> {
         Arc::clone(&self.status.borrow())
+    }
+
+    /// The newest start of each service; closed when the project is gone.
+    pub fn starts(&self) -> watch::Receiver<Starts> {
+        self.starts.clone()
     }
 
     /// What its files say.

@@ -4,8 +4,8 @@ use crate::blueprint::Blueprint;
 use crate::clock::{self, Clock};
 use crate::engine::Look;
 use crate::hub::Hub;
-use devd_logic::State;
 use devd_logic::status::{ProjectView, ServiceView};
+use devd_logic::{Container, Observed, State};
 use devd_proto::{
     ContainerRef, Diagnostic, LastChange, LastExit, ProjectStatus, Run, ServiceName, ServiceState,
     ServiceStatus, TestsState, TestsStatus, What,
@@ -15,12 +15,45 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// The newest start of each service's process, while its container is there. Clients need not know it, those who follow
+/// logs do: another value says that there is more to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// How often the engine was reached again. What was being read broke off then.
+    connections: u64,
+    /// Containers and their starts; `None` before the engine was looked at.
+    services: Option<BTreeMap<ServiceName, (String, String)>>,
+}
+
+/// One start of a process, as it was seen over one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its container.
+    pub container: String,
+    started: String,
+    connection: u64,
+}
+
+impl Starts {
+    /// Whether the engine was looked at.
+    pub fn is_known(&self) -> bool {
+        self.services.is_some()
+    }
+
+    /// The newest start of a service.
+    pub fn of(&self, service: &ServiceName) -> Option<Start> {
+        let (container, started) = self.services.as_ref()?.get(service)?.clone();
+        Some(Start { container, started, connection: self.connections })
+    }
+}
+
 /// Publishes the newest status; whoever reads late reads the newest, and nobody is waited for.
 #[derive(Debug)]
 pub struct Publisher {
     clock: Clock,
     hub: Hub,
     sender: watch::Sender<Arc<ProjectStatus>>,
+    starts: watch::Sender<Starts>,
     /// Why the files do not load.
     pub error: Option<Diagnostic>,
     /// The newest line of a build under way.
@@ -54,6 +87,7 @@ impl Publisher {
             clock,
             hub,
             sender: watch::Sender::new(Arc::new(first)),
+            starts: watch::Sender::default(),
             error: None,
             progress: BTreeMap::new(),
             last_runs: BTreeMap::new(),
@@ -68,6 +102,16 @@ impl Publisher {
     /// The newest status, always.
     pub fn subscribe(&self) -> watch::Receiver<Arc<ProjectStatus>> {
         self.sender.subscribe()
+    }
+
+    /// The newest starts, always.
+    pub fn subscribe_to_starts(&self) -> watch::Receiver<Starts> {
+        self.starts.subscribe()
+    }
+
+    /// The engine is reached again.
+    pub fn engine_back(&self) {
+        self.starts.send_modify(|starts| starts.connections += 1);
     }
 
     /// The revision of the newest status.
@@ -94,6 +138,21 @@ impl Publisher {
         {
             exit.output = lines;
         }
+    }
+
+    /// Publishes the newest starts.
+    pub fn publish_starts(&self, observed: &Observed) {
+        let names = observed.containers.iter().map(|container| &container.service);
+        let mains = names.filter_map(|name| observed.main(name));
+        // One that never started has nothing to say.
+        let mains = mains.filter(|container| !container.started.is_empty());
+        let start = |it: &Container| (it.service.clone(), (it.id.clone(), it.started.clone()));
+        let services = Some(mains.map(start).collect());
+        self.starts.send_if_modified(|starts| {
+            let news = starts.services != services;
+            starts.services = services;
+            news
+        });
     }
 
     /// Publishes how things stand, if that is not what was published last.

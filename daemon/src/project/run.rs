@@ -63,6 +63,7 @@ pub async fn start<E: Engine>(
     let clock = Clock::start();
     let publisher = Publisher::new(clock, &blueprint, surroundings.hub.clone());
     let handle_status = publisher.subscribe();
+    let handle_starts = publisher.subscribe_to_starts();
     let (blueprints, handle_blueprint) = watch::channel(Arc::clone(&blueprint));
     let (registration, registrations) = mpsc::unbounded_channel();
     tokio::spawn(save(surroundings.history.clone(), name.clone(), registrations));
@@ -91,7 +92,13 @@ pub async fn start<E: Engine>(
         farewells: Vec::new(),
         gone: false,
     };
-    let handle = Handle { name: name.clone(), sender, status: handle_status, blueprint: handle_blueprint };
+    let handle = Handle {
+        name: name.clone(),
+        sender,
+        status: handle_status,
+        starts: handle_starts,
+        blueprint: handle_blueprint,
+    };
     this.recall(blueprint.suites.keys().cloned().collect());
     this.remember(this.state.memory());
     tokio::spawn(async move {
@@ -189,6 +196,7 @@ impl<E: Engine> Loop<E> {
                 self.note_exits(&look);
                 let observed = look.observed.clone();
                 self.look = *look;
+                self.publisher.publish_starts(&observed);
                 self.step(Event::Observed(Box::new(observed)));
             }
             Message::Loaded(blueprint) => self.loaded(blueprint),
@@ -229,6 +237,9 @@ impl<E: Engine> Loop<E> {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::EngineBack = event {
+            self.publisher.engine_back();
+        }
         if let Event::OpFinished { result, id } = &event
             && let Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) =
                 self.state.operation(*id)

@@ -5,6 +5,7 @@
 mod bad_luck;
 mod branch_switch;
 mod example;
+mod follow;
 mod pool;
 mod support;
 mod survival;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Nothing here takes so long; what does has failed.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -335,7 +335,8 @@ pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     (!answer.is_empty()).then_some(answer)
 }
 
-fn lines(reader: impl std::io::Read + Send + 'static) -> Receiver<String> {
+/// The lines of a stream as they come.
+pub(crate) fn lines(reader: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(reader).lines().map_while(Result::ok) {

@@ -254,7 +254,7 @@ async fn logs_are_lines() {
         let tail = LogQuery { tail: Some(2), ..Default::default() };
         let lines: Vec<_> = stage.engine.logs(&id, tail).try_collect().await.unwrap();
         assert_eq!(texts(&lines), expected[3..]);
-        let since = LogQuery { since: Some(4_000_000_000), ..Default::default() };
+        let since = LogQuery { since: "2096-10-02T07:06:40Z".parse().ok(), ..Default::default() };
         assert_eq!(stage.engine.logs(&id, since).count().await, 0);
         let gone: Result<Vec<_>, _> = stage.engine.logs("devd-no-such-container", LogQuery::default()).try_collect().await;
         assert!(matches!(gone, Err(EngineError::NotFound(_))));

@@ -28,7 +28,7 @@ pub(super) async fn open(
         ("follow", u8::from(query.follow).to_string()),
         ("tail", query.tail.map_or("all".to_owned(), |lines| lines.to_string())),
     ];
-    pairs.extend(query.since.map(|since| ("since", since.to_string())));
+    pairs.extend(query.since.map(|since| ("since", moment(since))));
     let call = Call::get(format!("/containers/{container}/logs")).query(&pairs);
     // A quiet container may have nothing to begin with.
     let response = call.patient().send(&connection.address).await?;
@@ -55,6 +55,12 @@ pub(super) async fn open(
         }
     });
     Ok(lines.boxed())
+}
+
+/// A point in time as the engine reads it: seconds and nanoseconds since 1970. It knows none before.
+fn moment(time: jiff::Timestamp) -> String {
+    let time = time.max(jiff::Timestamp::UNIX_EPOCH);
+    format!("{}.{:09}", time.as_second(), time.subsec_nanosecond())
 }
 
 /// Puts lines together. Each message of the log begins with its time; a long line is several messages.
@@ -158,6 +164,12 @@ mod tests {
 
     fn line(origin: Origin, text: &str) -> (Origin, String, String) {
         (origin, TIME.to_owned(), text.to_owned())
+    }
+
+    #[test]
+    fn a_moment_is_exact_to_the_nanosecond() {
+        assert_eq!(moment(TIME.parse().unwrap()), "1767323045.000000006");
+        assert_eq!(moment("1900-01-01T00:00:00Z".parse().unwrap()), "0.000000000");
     }
 
     #[test]
