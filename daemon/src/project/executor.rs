@@ -9,6 +9,7 @@ use devd_compose::model::{OnChange, WatchExec};
 use devd_logic::{Event, Op, OpError, OpId};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -27,6 +28,10 @@ const RESTART_GRACE: Duration = Duration::from_secs(1);
 
 /// Lines of a dead container's log that `devd status` shows.
 const LAST_LINES: u64 = 10;
+
+/// How long before the start that the engine notes a process may have written: it notes the start when that has succeeded,
+/// and stamps lines as they come. To make a container ready for another start takes longer than this.
+const HEAD_START: SignedDuration = SignedDuration::from_millis(100);
 
 impl<E: Engine> Executor<E> {
     /// Reports to `sender`.
@@ -95,9 +100,11 @@ impl<E: Engine> Executor<E> {
         });
     }
 
-    /// Reads the last lines of a container that ended.
-    pub fn last_output(&self, service: ServiceName, container: &str, started: String) {
-        let query = LogQuery { follow: false, tail: Some(LAST_LINES), since: None };
+    /// Reads the last lines of a container that ended, of those that it wrote since its last start, at `started_at`.
+    pub fn last_output(&self, service: ServiceName, container: &str, started: String, started_at: &str) {
+        let since = started_at.parse::<Timestamp>().ok();
+        let since = since.and_then(|at| at.checked_sub(HEAD_START).ok());
+        let query = LogQuery { follow: false, tail: Some(LAST_LINES), since };
         let mut log = self.engine.logs(container, query);
         let sender = self.sender.clone();
         tokio::spawn(async move {

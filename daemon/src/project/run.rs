@@ -418,10 +418,12 @@ impl<E: Engine> Loop<E> {
             let details = look.details.get(&container.id);
             let at = details.map(|details| clock::normalise(&details.finished_at)).unwrap_or_default();
             if self.publisher.note_exit(&container.service, &container.started, code, at) && code != 0 {
+                let started_at = details.map(|details| details.started_at.as_str()).unwrap_or_default();
                 self.executor.last_output(
                     container.service.clone(),
                     &container.id,
                     container.started.clone(),
+                    started_at,
                 );
             }
         }

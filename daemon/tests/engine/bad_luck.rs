@@ -67,6 +67,25 @@ fn a_service_that_exits_at_once_backs_off_with_its_last_lines() {
 }
 
 #[test]
+fn the_last_lines_are_those_of_the_life_that_ended() {
+    let mut world = World::empty();
+    world.write(
+        "compose.yaml",
+        "services:\n  web:\n    image: busybox:1\n    command: sh -c 'echo >> /lives; echo life $$(wc -l < /lives); exit 4'\n",
+    );
+    world.start();
+    // How that ends depends on how long it lives, and is not the subject here.
+    world.run(&["up"]);
+    world.until("the third", |status| {
+        let output = &service(status, "web")["last_exit"]["output"];
+        assert!(output.as_array().is_none_or(|lines| lines.len() <= 1), "{output}");
+        output[0] == "life 3"
+    });
+    world.expect(0, &["down"]);
+    assert_eq!(world.leftovers(), "");
+}
+
+#[test]
 fn tests_that_hang_are_ended_and_tests_that_cannot_run_say_why() {
     let mut world = World::empty();
     let service_ = |name: &str, extra: &str| {
