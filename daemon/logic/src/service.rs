@@ -114,8 +114,9 @@ impl ServiceState {
         self.due = Reaction::Rebuild;
     }
 
-    /// There is nothing to wait for any more.
+    /// An editor says so: there is nothing to wait for any more, and it is a person who writes.
     pub(crate) fn save_complete(&mut self) {
+        self.rounds.lift();
         if let Some(burst) = &mut self.burst {
             burst.complete();
         }

@@ -87,8 +87,9 @@ impl SuiteState {
         self.redefined = true;
     }
 
-    /// There is nothing to wait for any more.
+    /// An editor says so: there is nothing to wait for any more, and it is a person who writes.
     pub(crate) fn save_complete(&mut self) {
+        self.rounds.lift();
         if let Some(burst) = &mut self.burst {
             burst.complete();
         }

@@ -418,6 +418,26 @@ fn a_probe_of_an_earlier_start_says_nothing_of_this_one() {
 }
 
 #[test]
+fn an_editor_that_says_so_after_the_event_is_a_person_all_the_same() {
+    check(
+        |world| {
+            for _ in 0..20 {
+                world.save("api", "api/main.py", 1, Reaction::Restart, false);
+                world.tell(Event::SaveComplete(name("api")));
+                world.wait(ms(600));
+            }
+            let restarts = world.log.iter().filter(|line| line.contains("restart api")).count();
+            assert_eq!(restarts, 20);
+            world.log.clear();
+            world.say_holds();
+            world.settle();
+            world.check_converged();
+        },
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_service_that_writes_into_its_own_folder_is_held_and_named() {
     check(
         |world| {
