@@ -4,6 +4,7 @@ use super::Blueprint;
 use crate::watch::{
     Action, DevelopRule, Place, Root, RootKind, ServiceWatch, TestsEffect, WatchSet, WatchedFile,
 };
+use devd_compose::Suite;
 use devd_compose::model::{Build, Mount, OnChange, Service, Span, WatchAction};
 use devd_proto::ServiceName;
 use std::path::{Path, PathBuf};
@@ -71,34 +72,38 @@ impl Blueprint {
                 place: Some(place(&service.span)),
             });
         }
-        if let Some(suite) = suite
-            && let Some(tests) = suite.project.services.get(&suite.service)
-        {
-            for (source, mount) in
-                tests.binds().filter(|(source, mount)| self.is_source(tests, source, mount))
+        for part in suite.into_iter().flat_map(parts) {
+            let (whose, context) = match suite.is_some_and(|suite| suite.service == part.name) {
+                true => ("the tests' container".to_owned(), "the build context of the tests".to_owned()),
+                false => (
+                    format!("{}, which the tests need,", part.name),
+                    format!("the build context of {}, which the tests need", part.name),
+                ),
+            };
+            for (source, mount) in part.binds().filter(|(source, mount)| self.is_source(part, source, mount))
             {
                 watch.roots.push(Root {
                     path: source.to_owned(),
                     kind: RootKind::Mounted,
                     action: None,
                     tests: TestsEffect::Rerun,
-                    why: format!("mounted into the tests' container at {}", mount.target),
+                    why: format!("mounted into {whose} at {}", mount.target),
                     place: Some(place(&mount.span)),
                 });
             }
-            if let Some(build) = &tests.build {
-                let at = tests.build_span.as_ref().map(place);
-                add_context(
-                    &mut watch,
-                    build,
-                    None,
-                    TestsEffect::Rebuild,
-                    "the build context of the tests",
-                    at,
-                );
+            if let Some(build) = &part.build {
+                let at = part.build_span.as_ref().map(place);
+                add_context(&mut watch, build, None, TestsEffect::Rebuild, &context, at);
             }
         }
         watch
+    }
+
+    /// Whether a file is mounted into something that a service's tests need: what was started with it is out of date.
+    pub fn feeds_dependency(&self, service: &ServiceName, path: &Path) -> bool {
+        let Some(suite) = self.suites.get(service) else { return false };
+        let dependencies = parts(suite).filter(|part| part.name != suite.service);
+        dependencies.flat_map(Service::binds).any(|(source, _)| path.starts_with(source))
     }
 
     /// Whether a mounted folder holds what people write, and not what the container writes.
@@ -131,6 +136,13 @@ impl Blueprint {
         let dir = &self.project.dir;
         dir.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(dir).to_owned()
     }
+}
+
+/// The tests, and everything that they need.
+fn parts(suite: &Suite) -> impl Iterator<Item = &Service> {
+    let mut names = suite.project.closure(&suite.service);
+    names.insert(suite.service.clone());
+    names.into_iter().filter_map(|name| suite.project.services.get(&name))
 }
 
 fn add_context(

@@ -373,6 +373,9 @@ impl<E: Engine> Loop<E> {
                 self.pool.discard(&change.service);
             }
             if change.tests.runs() {
+                if self.blueprint.feeds_dependency(&change.service, &change.path) {
+                    self.pool.discard(&change.service);
+                }
                 let paths = self.paths.entry(change.service.clone()).or_default();
                 if paths.len() < PATHS {
                     paths.insert(path.clone());

@@ -189,6 +189,7 @@ impl<E: Engine> Pool<E> {
                 if let Some(stocked) = shelf.ready.pop_front() {
                     return Next::Ready(Box::new(stocked.ready));
                 }
+                shelf.waiting.retain(|waiting| !waiting.is_closed());
                 if shelf.making <= shelf.waiting.len() {
                     return Next::None;
                 }
@@ -257,6 +258,7 @@ impl<E: Engine> Pool<E> {
             cost: shelf.cost,
             memory: self.inner.machine.free().saturating_add(own),
         });
+        shelf.waiting.retain(|waiting| !waiting.is_closed());
         let missing = shelf.ready.len() + shelf.making < wanted + shelf.waiting.len();
         if shelf.failed || shelf.asleep || shelf.cancel.is_cancelled() || !missing {
             return None;

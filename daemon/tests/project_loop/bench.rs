@@ -150,8 +150,12 @@ impl Bench {
     }
 
     pub(crate) fn save(&self) {
+        self.save_file("shop/api/main.py");
+    }
+
+    pub(crate) fn save_file(&self, path: &str) {
         let change = Change {
-            path: self.dir.path().join("shop/api/main.py"),
+            path: self.dir.path().canonicalize().unwrap().join(path),
             kind: ChangeKind::Modified,
             service: ServiceName::from("api"),
             action: Some(Action::Restart),

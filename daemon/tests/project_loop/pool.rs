@@ -21,8 +21,12 @@ impl Bench {
 
     /// Saves, waits for the verdict, and says whether the run's environment stood ready.
     async fn tested_warm(&self) -> bool {
+        self.tested_warm_after("shop/api/main.py").await
+    }
+
+    async fn tested_warm_after(&self, path: &str) -> bool {
         let before = self.stages().len();
-        self.save();
+        self.save_file(path);
         self.until("tested again", |status| {
             self.stages().len() > before && tests(status).state == TestsState::Passed && tests(status).current
         })
@@ -110,6 +114,23 @@ async fn another_definition_makes_others() {
     bench.handle.tell(Message::Loaded(blueprint));
     bench.until("made anew", |status| is_warm(status) && bench.environments().is_disjoint(&old)).await;
     assert_eq!(bench.stages(), ["cold", "cold"], "the other definition's was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dependency_was_started_with_makes_others() {
+    let bench = bench().await;
+    bench.warm().await;
+    let old = bench.environments();
+    write(&bench.dir, "shop/api/init.sql", "create table books ();");
+    let mounted = "image: redis:7\n    volumes: ['./init.sql:/docker-entrypoint-initdb.d/init.sql']";
+    write(&bench.dir, "shop/api/compose.yaml", &crate::bench::TESTS.replace("image: redis:7", mounted));
+    bench.handle.tell(Message::Loaded(Arc::new(Blueprint::load(&bench.source).unwrap())));
+    bench.until("made anew", |status| is_warm(status) && bench.environments().is_disjoint(&old)).await;
+    assert!(bench.tested_warm().await);
+    bench.until("warm", is_warm).await;
+    assert!(!bench.tested_warm_after("shop/api/init.sql").await, "its database has the old tables");
+    bench.until("warm", is_warm).await;
+    assert!(bench.tested_warm().await);
 }
 
 #[tokio::test(start_paused = true)]
