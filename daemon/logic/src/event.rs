@@ -113,6 +113,8 @@ pub struct Change {
     pub tests: bool,
     /// An editor said so: the save is complete, there is nothing to wait for.
     pub pushed: bool,
+    /// A program that writes many files is at it, as git is while it switches branches: more comes.
+    pub more: bool,
 }
 
 /// What a service is to do about a change. Later ones include earlier ones.

@@ -95,10 +95,7 @@ impl ServiceState {
         if change.reaction == Reaction::None {
             return;
         }
-        match &mut self.burst {
-            Some(burst) => burst.add(now, &change.path, change.files, change.pushed),
-            None => self.burst = Some(Burst::new(now, &change.path, change.files, change.pushed)),
-        }
+        Burst::note(&mut self.burst, now, change);
         self.due = self.due.max(change.reaction);
         self.rounds.changed(now, change, false);
         // New code deserves a new chance at once.

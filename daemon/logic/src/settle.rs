@@ -3,7 +3,7 @@
 //! The quiet time is short for a save and longer for a burst, so that one file is acted on at once and a branch switch is
 //! one change. The cap counts from the first event, so that a continuous writer cannot put it off for ever.
 
-use crate::Moment;
+use crate::{Change, Moment};
 use std::time::Duration;
 
 /// Changes that have not been acted on.
@@ -13,12 +13,25 @@ pub(crate) struct Burst {
     last: Moment,
     files: usize,
     pushed: bool,
+    more: bool,
     pub(crate) path: String,
 }
 
 impl Burst {
     pub(crate) fn new(now: Moment, path: &str, files: usize, pushed: bool) -> Self {
-        Self { first: now, last: now, files, pushed, path: path.to_owned() }
+        Self { first: now, last: now, files, pushed, more: false, path: path.to_owned() }
+    }
+
+    /// The first or the next changes of it.
+    pub(crate) fn note(burst: &mut Option<Self>, now: Moment, change: &Change) {
+        let Change { path, files, pushed, more, .. } = change;
+        match burst {
+            Some(burst) => burst.add(now, path, *files, *pushed),
+            None => *burst = Some(Self::new(now, path, *files, *pushed)),
+        }
+        if let Some(burst) = burst {
+            burst.more |= more;
+        }
     }
 
     /// More changes came.
@@ -42,10 +55,12 @@ impl Burst {
 
     /// From when on it can be acted on.
     pub(crate) fn settles(&self) -> Moment {
-        if self.pushed && self.files <= FEW {
+        if self.pushed && self.files <= FEW && !self.more {
             return self.first;
         }
-        let (quiet, cap) = if self.files <= FEW {
+        let (quiet, cap) = if self.more {
+            (QUIET_MANY, CAP_MORE)
+        } else if self.files <= FEW {
             (QUIET_FEW, CAP_FEW)
         } else if self.files <= MANY {
             (QUIET_SOME, CAP_MANY)
@@ -66,6 +81,8 @@ const QUIET_SOME: Duration = Duration::from_millis(60);
 /// git writes thousands of files with pauses while it reads its packs.
 const QUIET_MANY: Duration = Duration::from_millis(250);
 const CAP_MANY: Duration = Duration::from_secs(5);
+/// A slow disk and a large repository.
+const CAP_MORE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -74,10 +74,7 @@ pub(crate) enum Due {
 impl SuiteState {
     pub(crate) fn changed(&mut self, now: Moment, change: &Change) {
         self.generation += 1;
-        match &mut self.burst {
-            Some(burst) => burst.add(now, &change.path, change.files, change.pushed),
-            None => self.burst = Some(Burst::new(now, &change.path, change.files, change.pushed)),
-        }
+        Burst::note(&mut self.burst, now, change);
         self.rounds.changed(now, change, self.running.is_some());
     }
 

@@ -393,6 +393,7 @@ impl<E: Engine> Loop<E> {
                 action: Action::None.as_str(),
                 tests: false,
                 pushed: true,
+                more: false,
             });
             fact.files += 1;
             if reaction(action) > fact.reaction {
@@ -400,6 +401,7 @@ impl<E: Engine> Loop<E> {
             }
             fact.tests |= change.tests.runs();
             fact.pushed &= change.pushed;
+            fact.more |= change.more;
         }
         for (service, (paths, action)) in told {
             let paths = paths.into_iter().take(PATHS).collect();

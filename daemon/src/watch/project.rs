@@ -260,6 +260,8 @@ pub struct Change {
     pub tests: TestsEffect,
     /// An editor said so (`devd saved`): no need to wait for more.
     pub pushed: bool,
+    /// git is writing files: more comes.
+    pub more: bool,
     /// A notice told of the same change a moment ago, before the editor did. Whoever still waits for more need not
     /// wait any longer; whoever acted already has nothing to do.
     pub repeated: bool,

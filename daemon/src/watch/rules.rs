@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub(super) set: WatchSet,
     pub(super) services: Vec<Service>,
     pub(super) git: GitReader,
+    /// There while git changes what is checked out.
+    git_lock: Option<PathBuf>,
     /// Ignore files whose change changes these rules, there or not.
     pub(super) ignore_files: BTreeSet<PathBuf>,
     /// Every path that some rule names. Asked for every file, before any service is.
@@ -102,7 +104,13 @@ impl Rules {
         let ignore_files = contexts.flat_map(ignore_candidates).collect();
         let named =
             services.iter().flat_map(|service| service.named.iter().chain(&service.bases)).cloned().collect();
-        Self { set, services, git: GitReader::default(), ignore_files, named }
+        let git_lock = git_lock(&set.root);
+        Self { set, services, git: GitReader::default(), git_lock, ignore_files, named }
+    }
+
+    /// Whether git is changing what is checked out.
+    pub(super) fn git_writes(&self) -> bool {
+        self.git_lock.as_ref().is_some_and(|lock| lock.exists())
     }
 
     /// Whether some rule names exactly this path.
@@ -162,6 +170,18 @@ impl Rules {
         });
         concerned.map(|(_, index)| index).collect()
     }
+}
+
+/// The lock of the index of the repository that a folder is in.
+fn git_lock(root: &Path) -> Option<PathBuf> {
+    let git = root.ancestors().map(|folder| folder.join(".git")).find(|git| git.exists())?;
+    if git.is_dir() {
+        return Some(git.join("index.lock"));
+    }
+    // A worktree or a submodule: a file that says where the folder is.
+    let text = std::fs::read_to_string(&git).ok()?;
+    let folder = git.parent()?.join(text.strip_prefix("gitdir:")?.trim());
+    Some(folder.join("index.lock"))
 }
 
 impl Service {

@@ -57,6 +57,8 @@ pub(super) struct Batch {
     pub(super) later: Vec<PathBuf>,
     /// The files come from an editor's save-hook.
     pub(super) pushed: bool,
+    /// git is writing files, as far as that was asked.
+    more: Option<bool>,
     /// What is found was told before.
     repeated: bool,
     /// Folders whose sight was built already.
@@ -310,6 +312,7 @@ impl Watched {
     /// Says what every service does about a file.
     fn report(&self, batch: &mut Batch, path: &Path, kind: ChangeKind) {
         let Some((folder, name)) = split(path) else { return };
+        let more = *batch.more.get_or_insert_with(|| self.rules.git_writes());
         let around = self.folder(batch, folder);
         let sights = self.rules.sights(&around, path, name, false);
         for (service, sight) in self.rules.services.iter().zip(&sights) {
@@ -324,6 +327,7 @@ impl Watched {
                 develop,
                 tests,
                 pushed: batch.pushed,
+                more,
                 repeated: batch.repeated,
             };
             actions.retain(|(action, _)| *action != Action::None);

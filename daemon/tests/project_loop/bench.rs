@@ -162,6 +162,7 @@ impl Bench {
             develop: None,
             tests: TestsEffect::Rerun,
             pushed: true,
+            more: false,
             repeated: false,
         };
         self.handle.tell(Message::Changed(vec![change]));

@@ -438,6 +438,29 @@ fn an_editor_that_says_so_after_the_event_is_a_person_all_the_same() {
 }
 
 #[test]
+fn a_branch_switch_with_long_pauses_is_one_change() {
+    check(
+        |world| {
+            world.more = true;
+            for _ in 0..40 {
+                world.save("api", "api/main.py", 1, Reaction::Restart, false);
+                world.wait(ms(200));
+            }
+            world.more = false;
+            world.save("api", "api/main.py", 1, Reaction::Restart, false);
+            world.settle();
+            world.check_converged();
+        },
+        expect![[r#"
+            8250ms restart api  # api/main.py changed
+            8250ms run api as shop-3  # api/main.py changed
+            8650ms shop-3 passed
+            8660ms remove environment shop-3  # nobody needs it any more
+        "#]],
+    );
+}
+
+#[test]
 fn a_service_that_writes_into_its_own_folder_is_held_and_named() {
     check(
         |world| {

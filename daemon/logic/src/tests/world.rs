@@ -55,6 +55,8 @@ pub(super) struct World {
     images: BTreeMap<String, String>,
     environments: BTreeSet<EnvironmentId>,
     runs: BTreeMap<RunId, (ServiceName, u32, bool)>,
+    /// git is switching branches.
+    pub(super) more: bool,
     /// The content of each service's files.
     disk: BTreeMap<ServiceName, u32>,
     /// The content that each service was last told to react to.
@@ -133,6 +135,7 @@ impl World {
             images: BTreeMap::new(),
             environments: BTreeSet::new(),
             runs: BTreeMap::new(),
+            more: false,
             disk: BTreeMap::new(),
             code: BTreeMap::new(),
             built: BTreeMap::new(),
@@ -479,6 +482,7 @@ impl World {
             action: "as asked",
             tests: true,
             pushed,
+            more: self.more,
         };
         self.tell(Event::Changed(change));
     }

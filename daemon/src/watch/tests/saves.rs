@@ -140,3 +140,29 @@ async fn compose_files_reload_by_name_also_when_they_appear() {
     assert_eq!(world.seen().await, "reload compose.override.yaml\n");
     assert_eq!(world.why("compose.yaml").await, "shop: reload (the project is read from this file)");
 }
+
+#[tokio::test]
+async fn while_git_writes_more_comes() {
+    let worktree = [("api/main.py", "1"), (".git", "gitdir: ../elsewhere"), ("../elsewhere/HEAD", "main")];
+    for (files, lock) in [
+        (&[("api/main.py", "1"), (".git/HEAD", "main")][..], ".git/index.lock"),
+        (&worktree[..], "../elsewhere/index.lock"),
+    ] {
+        let mut world = World::new(files).await;
+        world.write(lock, "");
+        world.write("api/main.py", "2");
+        assert_eq!(more(&mut world).await, [true], "{lock}");
+        std::fs::remove_file(world.path(lock)).unwrap();
+        world.write("api/main.py", "3");
+        assert_eq!(more(&mut world).await, [false], "{lock}");
+    }
+}
+
+/// Whether more comes, for each service that is concerned.
+async fn more(world: &mut World) -> Vec<bool> {
+    loop {
+        if let Some(Notice::Changed { changes, .. }) = world.notices.recv().await {
+            return changes.iter().map(|change| change.more).collect();
+        }
+    }
+}
