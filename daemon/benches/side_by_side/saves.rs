@@ -1,0 +1,280 @@
+//! Cases 1 and 2: from a save to the first act of the test's process, and to the verdict.
+//!
+//! The tests are a shell script in the folder that is saved to. Its first line writes a mark that it got from the save,
+//! its last line another. So what runs is what was saved, and the time in between is the tests' own.
+
+use crate::guard;
+use crate::marks::{self, Marks};
+use crate::peers::{Compose, Peers};
+use crate::table::{DEVD, Row, stages};
+use crate::world::{World, write};
+use crate::{Sizes, say};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const FIRST: &str = "save to the tests' first act, warm";
+const VERDICT: &str = "save to the verdict, without the tests' own time, warm";
+pub(crate) const SERVICE: &str = "app";
+const SCRIPT: &str = "app/test.sh";
+
+/// A project whose one service has these tests, with a database beside them.
+#[derive(Debug)]
+pub(crate) struct Tested {
+    pub(crate) root: PathBuf,
+    pub(crate) project: String,
+    pub(crate) marks: Marks,
+    /// What the tests take by themselves.
+    takes: &'static str,
+    saves: std::cell::Cell<u32>,
+}
+
+impl Tested {
+    pub(crate) fn new(world: &World, suffix: &str, takes: &'static str) -> anyhow::Result<Self> {
+        let (root, project) = world.project(suffix)?;
+        let marks = world.marks(suffix)?;
+        let this = Self { root, project, marks, takes, saves: std::cell::Cell::default() };
+        write(
+            &this.root.join("docker-compose.yml"),
+            "services:\n  app:\n    image: busybox:1\n    command: sleep 1000000\n    volumes: [\"./app:/src\"]\n    \
+             x-devd: {tests: {file: app/docker-compose.yml}}\n",
+        )?;
+        let volume = &this.marks.volume;
+        write(
+            &this.root.join("app/docker-compose.yml"),
+            &format!(
+                "services:\n  tests:\n    image: busybox:1\n    command: sh /src/test.sh\n    \
+                 volumes: [\".:/src\", \"marks:/marks\"]\n    depends_on: [db]\n  db:\n    image: redis:7\n\
+                 volumes:\n  marks: {{external: true, name: {volume}}}\n"
+            ),
+        )?;
+        this.save()?;
+        Ok(this)
+    }
+
+    /// Saves other tests than before; what they will write, and when the save began.
+    pub(crate) fn save(&self) -> anyhow::Result<(u32, Instant)> {
+        let number = self.saves.get() + 1;
+        self.saves.set(number);
+        let (fifo, takes) = (marks::PATH, self.takes);
+        let text = format!(
+            "echo began {number} >{fifo}\necho test {number}\nsleep {takes}\necho ended {number} >{fifo}\n"
+        );
+        let at = Instant::now();
+        write(&self.root.join(SCRIPT), &text)?;
+        Ok((number, at))
+    }
+
+    /// The number of the last save.
+    pub(crate) fn last(&self) -> u32 {
+        self.saves.get()
+    }
+
+    /// Has it run by devd, its first verdict included.
+    pub(crate) fn up(&self, world: &World) -> anyhow::Result<()> {
+        world.run(&self.root, &["up"])?;
+        self.until_ready(world)
+    }
+
+    /// Waits until the next save finds everything as a person's next save does.
+    pub(crate) fn until_ready(&self, world: &World) -> anyhow::Result<()> {
+        world.until_quiet(&self.project, &[SERVICE], 1)
+    }
+}
+
+/// What one round showed.
+#[derive(Debug, Default)]
+struct Times {
+    first: Vec<Duration>,
+    beyond: Vec<Duration>,
+}
+
+impl Times {
+    fn add(&mut self, saved: Instant, began: Instant, ended: Instant, known: Instant) {
+        self.first.push(began - saved);
+        self.beyond.push((began - saved) + (known - ended));
+    }
+
+    fn rows(&self, who: &str) -> [Row; 2] {
+        [Row::times(1, FIRST, who, &self.first), Row::times(2, VERDICT, who, &self.beyond)]
+    }
+}
+
+pub(crate) fn rows(world: &World, sizes: &Sizes, peers: &Peers) -> anyhow::Result<Vec<Row>> {
+    let tested = Tested::new(world, "saves", "0.1")?;
+    tested.up(world)?;
+    let mut rows = Vec::new();
+    for (how, told, bound) in [("`devd saved`", true, 10.0), ("inotify alone", false, 40.0)] {
+        say(&format!("cases 1 and 2: {} saves, {how}", sizes.saves));
+        let (times, runs) = by_devd(world, &tested, sizes.saves, told)?;
+        let cold = runs.iter().filter(|run| is_cold(run)).count();
+        let note =
+            if cold == 0 { how.to_owned() } else { format!("{how}; {cold} of them found nothing ready") };
+        // The peers are compared with the way that an editor's hook goes.
+        let suffix = if told { "" } else { ", inotify alone" };
+        for (row, bound) in times.rows(DEVD).into_iter().zip([bound, 25.0]) {
+            let what = format!("{}{suffix}", row.what);
+            let row = row.named(what);
+            rows.push(row.at_most(bound).note(note.clone()));
+        }
+        rows.extend(stages(1, how, &runs));
+    }
+    // From here on devd must not run what the peers are to run.
+    world.run(&tested.root, &["down"])?;
+    if let Some(compose) = &peers.compose {
+        say(&format!("cases 1 and 2: {} times {} run", sizes.peers, compose.name));
+        let times = by_compose(&tested, compose, sizes.peers)?;
+        let [first, verdict] = times.rows(&format!("{} run --rm tests", compose.name));
+        rows.push(first.at_least_times(40.0).note("its db was up already"));
+        rows.push(verdict.note("its db was up already"));
+    }
+    say(&format!("cases 1 and 2: {} times docker run and docker exec", sizes.peers));
+    let times = by_engine(&tested, sizes.peers, &["run", "--rm"])?;
+    rows.extend(times.rows("docker run --rm").map(|row| row.note("no db, no network of its own")));
+    let container = container(&tested)?;
+    let times = by_engine(&tested, sizes.peers, &["exec", &container])?;
+    rows.extend(times.rows("docker exec").map(|row| row.note("in a container that others used")));
+    if let Some(version) = &peers.watchexec {
+        say(&format!("case 1: {} saves before watchexec {version}", sizes.peers));
+        let first = by_watchexec(&tested, sizes.peers, &container)?;
+        rows.push(
+            Row::times(1, FIRST, "watchexec, docker exec", &first).note("in a container that others used"),
+        );
+    }
+    guard::remove_from_engine(&tested.project);
+    Ok(rows)
+}
+
+/// Whether a run found no environment ready.
+pub(crate) fn is_cold(run: &Value) -> bool {
+    run["stages"].as_array().into_iter().flatten().any(|stage| stage["name"] == "cold")
+}
+
+fn by_devd(world: &World, tested: &Tested, rounds: u32, told: bool) -> anyhow::Result<(Times, Vec<Value>)> {
+    let mut times = Times::default();
+    let mut ids = Vec::new();
+    for _ in 0..rounds {
+        tested.until_ready(world)?;
+        let from = world.events.now();
+        let (number, saved) = tested.save()?;
+        // As an editor's hook does it: the process is started, and nobody waits for it.
+        let hook =
+            if told { Some(guard::start(&mut world.devd(&tested.root, &["saved", SCRIPT]))?) } else { None };
+        let began = tested.marks.until(&format!("began {number}"))?;
+        let ended = tested.marks.until(&format!("ended {number}"))?;
+        let (known, event) = world.events.until("a verdict", from, |event| {
+            event["kind"] == "run_finished" && event["run"]["service"] == SERVICE
+        })?;
+        anyhow::ensure!(event["run"]["state"] == "passed", "the tests did not pass: {:#}", event["run"]);
+        hook.map(guard::Process::wait).transpose()?;
+        times.add(saved, began, ended, known);
+        ids.push(event["run"]["id"].as_str().unwrap_or_default().to_owned());
+    }
+    let runs = world.runs(&tested.root, &ids)?;
+    Ok((times, runs))
+}
+
+/// Nobody watches: the command is given the moment that the save is done.
+fn by_compose(tested: &Tested, compose: &Compose, rounds: u32) -> anyhow::Result<Times> {
+    let project = format!("{}c", tested.project);
+    let (file, folder) = ("docker-compose.yml", tested.root.join("app"));
+    compose.run(&folder, file, &project, &["up", "-d", "db"])?;
+    let mut times = Times::default();
+    // The first one is not counted.
+    for round in 0..=rounds {
+        let (number, saved) = tested.save()?;
+        let mut command = compose.command(&folder, file, &project, &["run", "--rm", "-T", "tests"]);
+        let times = if round == 0 { &mut Times::default() } else { &mut times };
+        measured(tested, &mut command, number, saved, times)?;
+    }
+    compose.run(&folder, file, &project, &["down", "-t", "0"])?;
+    Ok(times)
+}
+
+fn by_engine(tested: &Tested, rounds: u32, words: &[&str]) -> anyhow::Result<Times> {
+    let mut times = Times::default();
+    for round in 0..=rounds {
+        let (number, saved) = tested.save()?;
+        let mut command = Command::new("docker");
+        command.args(words);
+        if words[0] == "run" {
+            command.args(mounts(tested)).arg("busybox:1");
+        }
+        command.args(["sh", "/src/test.sh"]);
+        let times = if round == 0 { &mut Times::default() } else { &mut times };
+        measured(tested, &mut command, number, saved, times)?;
+    }
+    Ok(times)
+}
+
+/// A command that runs the tests, and ends when the verdict is known.
+fn measured(
+    tested: &Tested,
+    command: &mut Command,
+    number: u32,
+    saved: Instant,
+    times: &mut Times,
+) -> anyhow::Result<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = guard::start(command)?;
+    let began = tested.marks.until(&format!("began {number}"))?;
+    let ended = tested.marks.until(&format!("ended {number}"))?;
+    let status = process.wait()?;
+    let known = Instant::now();
+    anyhow::ensure!(status.success(), "{command:?}: {status}");
+    times.add(saved, began, ended, known);
+    Ok(())
+}
+
+fn mounts(tested: &Tested) -> [String; 6] {
+    let source = tested.root.join("app");
+    [
+        "--label".to_owned(),
+        format!("{}={}", guard::LABEL, tested.project),
+        "-v".to_owned(),
+        format!("{}:/src", source.display()),
+        "-v".to_owned(),
+        format!("{}:/marks", tested.marks.volume),
+    ]
+}
+
+/// A container for `docker exec`.
+fn container(tested: &Tested) -> anyhow::Result<String> {
+    let mounts = mounts(tested);
+    let mut args = vec!["run", "-d", "--init"];
+    args.extend(mounts.iter().map(String::as_str));
+    args.extend(["busybox:1", "sleep", "1000000"]);
+    guard::docker(&args)
+}
+
+fn by_watchexec(tested: &Tested, rounds: u32, container: &str) -> anyhow::Result<Vec<Duration>> {
+    let mut command = Command::new("watchexec");
+    command.args([
+        "--postpone",
+        "-q",
+        "-n",
+        "-w",
+        "app",
+        "--",
+        "docker",
+        "exec",
+        container,
+        "sh",
+        "/src/test.sh",
+    ]);
+    command.current_dir(&tested.root).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let watchexec = guard::start(&mut command)?;
+    // It says nowhere that it has begun to watch.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let (number, saved) = tested.save()?;
+        times.push(tested.marks.until(&format!("began {number}"))? - saved);
+        tested.marks.until(&format!("ended {number}"))?;
+        // Its command must have ended as well, or the next save would be one during a run.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    drop(watchexec);
+    Ok(times)
+}
