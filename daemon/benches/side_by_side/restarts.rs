@@ -54,6 +54,8 @@ impl Served {
             ),
         )?;
         write(&this.root.join("app/Dockerfile"), "FROM python:3-slim\nCOPY . /src\n")?;
+        write(&this.root.join("app/server.py"), SERVER)?;
+        this.save()?;
         this.save()?;
         Ok(this)
     }
@@ -62,21 +64,26 @@ impl Served {
         format!("echo began >{}; exec python /src/server.py {}", marks::PATH, self.manner)
     }
 
+    /// Saves another word than before, to the two files in turn: see `saves`.
     fn save(&self) -> anyhow::Result<(u32, Instant)> {
         let number = self.saves.get() + 1;
         self.saves.set(number);
-        let text = SERVER.replace("@TOKEN@", &format!("word {number}"));
+        let file = Self::file(number);
         let at = Instant::now();
-        write(&self.root.join("app/server.py"), &text)?;
+        write(&self.root.join(file), &number.to_string())?;
         Ok((number, at))
+    }
+
+    fn file(number: u32) -> &'static str {
+        if number.is_multiple_of(2) { "app/even.txt" } else { "app/odd.txt" }
     }
 
     /// Waits for the answer of what was saved, and takes off what the service needed to start.
     fn served(&self, number: u32, saved: Instant) -> anyhow::Result<Duration> {
-        let (began, listening) = self.marks.until_with(&format!("listening word {number}"))?;
+        let (began, listening) = self.marks.until_with(&format!("listening {number}"))?;
         let word = get(self.port)?;
         let answered = Instant::now();
-        anyhow::ensure!(word.ends_with(&format!("word {number}")), "it answered: {word}");
+        anyhow::ensure!(word.ends_with(&format!("\r\n\r\n{number}")), "it answered: {word}");
         let began = began.ok_or_else(|| anyhow::anyhow!("it listens and never began"))?;
         // A mark of the process before would be older than the save.
         anyhow::ensure!(began >= saved, "the service did not start anew");
@@ -98,7 +105,7 @@ pub(crate) fn rows(world: &World, sizes: &Sizes, peers: &Peers) -> anyhow::Resul
         // Ten seconds a round pass before the engine kills it.
         let rounds = if manner == "polite" { sizes.peers } else { sizes.slow };
         world.run(&served.root, &["up"])?;
-        served.marks.until(&format!("listening word {}", served.saves.get()))?;
+        served.marks.until(&format!("listening {}", served.saves.get()))?;
         for (how, told) in [("", true), (", inotify alone", false)] {
             say(&format!("case 3: {} saves, {manner}{how}", sizes.restarts));
             let what = format!("{}{how}", served.what());
@@ -131,7 +138,7 @@ fn by_devd(world: &World, served: &Served, rounds: u32, told: bool) -> anyhow::R
     for _ in 0..rounds {
         world.until_quiet(&served.project, &[], 0)?;
         let (number, saved) = served.save()?;
-        let path = "app/server.py";
+        let path = Served::file(number);
         let hook =
             if told { Some(guard::start(&mut world.devd(&served.root, &["saved", path]))?) } else { None };
         times.push(served.served(number, saved)?);
@@ -172,7 +179,7 @@ fn by_engine(served: &Served, rounds: u32) -> anyhow::Result<Vec<Duration>> {
         "-c",
         &command,
     ])?;
-    served.marks.until(&format!("listening word {number}"))?;
+    served.marks.until(&format!("listening {number}"))?;
     let times = by_command(served, rounds, || {
         let mut command = Command::new("docker");
         command.args(["restart", &id]);
@@ -186,7 +193,7 @@ fn by_compose(served: &Served, compose: &Compose, rounds: u32) -> anyhow::Result
     let (file, project) = ("docker-compose.yml", format!("{}c", served.project));
     let (number, _) = served.save()?;
     compose.run(&served.root, file, &project, &["up", "-d"])?;
-    served.marks.until(&format!("listening word {number}"))?;
+    served.marks.until(&format!("listening {number}"))?;
     let times =
         by_command(served, rounds, || compose.command(&served.root, file, &project, &["restart", "app"]))?;
     compose.run(&served.root, file, &project, &["down", "-t", "0"])?;
@@ -197,7 +204,7 @@ fn by_compose_watch(served: &Served, compose: &Compose, rounds: u32) -> anyhow::
     let (file, project) = ("watch.yml", format!("{}w", served.project));
     let (number, _) = served.save()?;
     compose.run(&served.root, file, &project, &["up", "-d", "--build"])?;
-    served.marks.until(&format!("listening word {number}"))?;
+    served.marks.until(&format!("listening {number}"))?;
     let mut command = compose.command(&served.root, file, &project, &["watch", "--no-up"]);
     let watch = guard::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     // It says in prose that it has begun to watch, and differently in every version.

@@ -1,7 +1,10 @@
 //! Cases 1 and 2: from a save to the first act of the test's process, and to the verdict.
 //!
-//! The tests are a shell script in the folder that is saved to. Its first line writes a mark that it got from the save,
-//! its last line another. So what runs is what was saved, and the time in between is the tests' own.
+//! The tests are a shell script in the folder that is saved to. Its first act is a mark with a number that the save
+//! brought, its last another. So what runs is what was saved, and the time in between is the tests' own.
+//!
+//! Two files are saved in turn: one file that changes right after every run looks like tests that write into their own
+//! folder, and devd waits longer and longer before it believes in a person.
 
 use crate::guard;
 use crate::marks::{self, Marks};
@@ -17,7 +20,8 @@ use std::time::{Duration, Instant};
 const FIRST: &str = "save to the tests' first act, warm";
 const VERDICT: &str = "save to the verdict, without the tests' own time, warm";
 pub(crate) const SERVICE: &str = "app";
-const SCRIPT: &str = "app/test.sh";
+/// The files that are saved, and the variable that each sets.
+const FILES: [(&str, &str); 2] = [("app/one.sh", "one"), ("app/two.sh", "two")];
 
 /// A project whose one service has these tests, with a database beside them.
 #[derive(Debug)]
@@ -27,7 +31,30 @@ pub(crate) struct Tested {
     pub(crate) marks: Marks,
     /// What the tests take by themselves.
     takes: &'static str,
-    saves: std::cell::Cell<u32>,
+    /// The numbers that are in the files.
+    saves: std::cell::Cell<[u32; 2]>,
+}
+
+/// A save, as it was done.
+#[derive(Debug)]
+pub(crate) struct Save {
+    /// What the tests add to their marks.
+    word: String,
+    /// Before the file was opened.
+    pub(crate) at: Instant,
+    file: &'static str,
+}
+
+impl Save {
+    /// The mark that the tests make first.
+    fn began(&self) -> String {
+        format!("began {}", self.word)
+    }
+
+    /// The mark that they make last.
+    pub(crate) fn ended(&self) -> String {
+        format!("ended {}", self.word)
+    }
 }
 
 impl Tested {
@@ -49,26 +76,34 @@ impl Tested {
                  volumes:\n  marks: {{external: true, name: {volume}}}\n"
             ),
         )?;
-        this.save()?;
+        let (fifo, takes) = (marks::PATH, this.takes);
+        write(
+            &this.root.join("app/test.sh"),
+            &format!(
+                ". /src/one.sh\n. /src/two.sh\necho began $one $two >{fifo}\necho test $one $two\nsleep {takes}\n\
+                 echo ended $one $two >{fifo}\n"
+            ),
+        )?;
+        this.save_to(1)?;
+        this.save_to(0)?;
         Ok(this)
     }
 
-    /// Saves other tests than before; what they will write, and when the save began.
-    pub(crate) fn save(&self) -> anyhow::Result<(u32, Instant)> {
-        let number = self.saves.get() + 1;
-        self.saves.set(number);
-        let (fifo, takes) = (marks::PATH, self.takes);
-        let text = format!(
-            "echo began {number} >{fifo}\necho test {number}\nsleep {takes}\necho ended {number} >{fifo}\n"
-        );
-        let at = Instant::now();
-        write(&self.root.join(SCRIPT), &text)?;
-        Ok((number, at))
+    /// Saves other tests than before, to the file that was not saved last.
+    pub(crate) fn save(&self) -> anyhow::Result<Save> {
+        let last = self.saves.get();
+        self.save_to(if last[0] > last[1] { 1 } else { 0 })
     }
 
-    /// The number of the last save.
-    pub(crate) fn last(&self) -> u32 {
-        self.saves.get()
+    /// Saves other tests than before to one of the files.
+    pub(crate) fn save_to(&self, place: usize) -> anyhow::Result<Save> {
+        let mut saves = self.saves.get();
+        saves[place] += 1 + saves[0].max(saves[1]) - saves[place];
+        self.saves.set(saves);
+        let (file, variable) = FILES[place];
+        let at = Instant::now();
+        write(&self.root.join(file), &format!("{variable}={}\n", saves[place]))?;
+        Ok(Save { word: format!("{} {}", saves[0], saves[1]), at, file })
     }
 
     /// Has it run by devd, its first verdict included.
@@ -157,18 +192,21 @@ fn by_devd(world: &World, tested: &Tested, rounds: u32, told: bool) -> anyhow::R
     for _ in 0..rounds {
         tested.until_ready(world)?;
         let from = world.events.now();
-        let (number, saved) = tested.save()?;
+        let save = tested.save()?;
         // As an editor's hook does it: the process is started, and nobody waits for it.
-        let hook =
-            if told { Some(guard::start(&mut world.devd(&tested.root, &["saved", SCRIPT]))?) } else { None };
-        let began = tested.marks.until(&format!("began {number}"))?;
-        let ended = tested.marks.until(&format!("ended {number}"))?;
+        let hook = if told {
+            Some(guard::start(&mut world.devd(&tested.root, &["saved", save.file]))?)
+        } else {
+            None
+        };
+        let began = tested.marks.until(&save.began())?;
+        let ended = tested.marks.until(&save.ended())?;
         let (known, event) = world.events.until("a verdict", from, |event| {
             event["kind"] == "run_finished" && event["run"]["service"] == SERVICE
         })?;
         anyhow::ensure!(event["run"]["state"] == "passed", "the tests did not pass: {:#}", event["run"]);
         hook.map(guard::Process::wait).transpose()?;
-        times.add(saved, began, ended, known);
+        times.add(save.at, began, ended, known);
         ids.push(event["run"]["id"].as_str().unwrap_or_default().to_owned());
     }
     let runs = world.runs(&tested.root, &ids)?;
@@ -183,10 +221,10 @@ fn by_compose(tested: &Tested, compose: &Compose, rounds: u32) -> anyhow::Result
     let mut times = Times::default();
     // The first one is not counted.
     for round in 0..=rounds {
-        let (number, saved) = tested.save()?;
+        let save = tested.save()?;
         let mut command = compose.command(&folder, file, &project, &["run", "--rm", "-T", "tests"]);
         let times = if round == 0 { &mut Times::default() } else { &mut times };
-        measured(tested, &mut command, number, saved, times)?;
+        measured(tested, &mut command, &save, times)?;
     }
     compose.run(&folder, file, &project, &["down", "-t", "0"])?;
     Ok(times)
@@ -195,7 +233,7 @@ fn by_compose(tested: &Tested, compose: &Compose, rounds: u32) -> anyhow::Result
 fn by_engine(tested: &Tested, rounds: u32, words: &[&str]) -> anyhow::Result<Times> {
     let mut times = Times::default();
     for round in 0..=rounds {
-        let (number, saved) = tested.save()?;
+        let save = tested.save()?;
         let mut command = Command::new("docker");
         command.args(words);
         if words[0] == "run" {
@@ -203,27 +241,21 @@ fn by_engine(tested: &Tested, rounds: u32, words: &[&str]) -> anyhow::Result<Tim
         }
         command.args(["sh", "/src/test.sh"]);
         let times = if round == 0 { &mut Times::default() } else { &mut times };
-        measured(tested, &mut command, number, saved, times)?;
+        measured(tested, &mut command, &save, times)?;
     }
     Ok(times)
 }
 
 /// A command that runs the tests, and ends when the verdict is known.
-fn measured(
-    tested: &Tested,
-    command: &mut Command,
-    number: u32,
-    saved: Instant,
-    times: &mut Times,
-) -> anyhow::Result<()> {
+fn measured(tested: &Tested, command: &mut Command, save: &Save, times: &mut Times) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let process = guard::start(command)?;
-    let began = tested.marks.until(&format!("began {number}"))?;
-    let ended = tested.marks.until(&format!("ended {number}"))?;
+    let began = tested.marks.until(&save.began())?;
+    let ended = tested.marks.until(&save.ended())?;
     let status = process.wait()?;
     let known = Instant::now();
     anyhow::ensure!(status.success(), "{command:?}: {status}");
-    times.add(saved, began, ended, known);
+    times.add(save.at, began, ended, known);
     Ok(())
 }
 
@@ -269,9 +301,9 @@ fn by_watchexec(tested: &Tested, rounds: u32, container: &str) -> anyhow::Result
     std::thread::sleep(Duration::from_secs(1));
     let mut times = Vec::new();
     for _ in 0..rounds {
-        let (number, saved) = tested.save()?;
-        times.push(tested.marks.until(&format!("began {number}"))? - saved);
-        tested.marks.until(&format!("ended {number}"))?;
+        let save = tested.save()?;
+        times.push(tested.marks.until(&save.began())? - save.at);
+        tested.marks.until(&save.ended())?;
         // Its command must have ended as well, or the next save would be one during a run.
         std::thread::sleep(Duration::from_millis(300));
     }
