@@ -7,6 +7,7 @@ use crate::world::{Programs, World, write};
 use crate::{Sizes, say};
 use anyhow::Context as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const SERVICES: usize = 20;
@@ -28,7 +29,7 @@ pub(crate) fn rows(programs: &Programs, sizes: &Sizes) -> anyhow::Result<Vec<Row
     let what = format!("{SERVICES} services, {} files in {folders} folders", sizes.files);
     say(&format!("case 7: devd up of {what}"));
     let began = Instant::now();
-    let up = guard::start(&mut world.devd(&root, &["up"]))?;
+    let up = guard::start(world.devd(&root, &["up"]).stdout(Stdio::null()).stderr(Stdio::null()))?;
     let watching = world.until_logged(|line| line.contains("watching") && line.contains(&project))?;
     let row = Row::number(7, &format!("devd up to watching: {what}"), "ms", millis(watching - began));
     rows.push(row.at_most(1000.0));
@@ -72,13 +73,15 @@ struct Used {
     cpu: Duration,
     wakeups: u64,
     rss: u64,
+    /// The part of it that is not pages of the program's file.
+    anonymous: u64,
     threads: usize,
 }
 
 impl Used {
     fn by(pid: u32) -> anyhow::Result<Self> {
         let process = Path::new("/proc").join(pid.to_string());
-        let mut used = Self { cpu: Duration::ZERO, wakeups: 0, rss: 0, threads: 0 };
+        let mut used = Self { cpu: Duration::ZERO, wakeups: 0, rss: 0, anonymous: 0, threads: 0 };
         for thread in std::fs::read_dir(process.join("task"))? {
             let thread = thread?.path();
             let time = std::fs::read_to_string(thread.join("schedstat"))?;
@@ -88,6 +91,7 @@ impl Used {
             used.threads += 1;
         }
         used.rss = field(&process.join("status"), "VmRSS:")?;
+        used.anonymous = field(&process.join("status"), "RssAnon:")?;
         Ok(used)
     }
 }
@@ -110,10 +114,11 @@ fn idle(world: &World, sizes: &Sizes, what: &str, rss: f64) -> anyhow::Result<Ve
     let part = (after.cpu.saturating_sub(before.cpu)).as_secs_f64() / took * 100.0;
     let wakeups = after.wakeups.saturating_sub(before.wakeups) as f64 / took;
     let note = format!("over {took:.0} s, {} threads", after.threads);
+    let memory = format!("{} MiB of it are its own, the rest is the program's file", after.anonymous / 1024);
     let row = |name: &str, unit, value| Row::number(7, &format!("idle {name}: {what}"), unit, value);
     Ok(vec![
         row("CPU", "%", part).at_most(0.05).note(note.clone()),
         row("wake-ups", "/s", wakeups).at_most(1.0).note(note.clone()),
-        row("RSS", "MiB", after.rss as f64 / 1024.0).at_most(rss).note(note),
+        row("RSS", "MiB", after.rss as f64 / 1024.0).at_most(rss).note(memory),
     ])
 }
