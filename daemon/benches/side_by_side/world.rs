@@ -66,7 +66,8 @@ impl World {
     /// A folder for a project, and the project's name.
     pub(crate) fn project(&self, suffix: &str) -> anyhow::Result<(PathBuf, String)> {
         let name = guard::name(suffix);
-        let root = self.folder.join(&name);
+        // In a folder of their own: the one above a project is watched as well, and the daemon's log is not to wake it.
+        let root = self.folder.join("projects").join(&name);
         std::fs::create_dir_all(&root)?;
         Ok((root, name))
     }
