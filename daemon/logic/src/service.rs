@@ -50,7 +50,8 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     const PATIENCE: u32 = 12;
-    const SOON: Moment = Moment::from_secs(5);
+    /// What writes into its own folder does so while it starts or runs; a person takes a look first.
+    const SOON: Moment = Moment::from_millis(1500);
 
     /// Files changed. `acting`: while it reacts to the change before.
     pub(crate) fn changed(&mut self, now: Moment, change: &Change, acting: bool) {

@@ -124,8 +124,8 @@ fn tests_that_write_what_they_watch_at_their_end_are_held() {
     let mut world = up();
     let mut written = 0;
     world.save("api", "api/main.py", 1, Reaction::None, false);
-    for _ in 0..100 {
-        world.wait(ms(3000));
+    for _ in 0..1000 {
+        world.wait(ms(300));
         let ended = count(&world, "passed");
         if ended > written {
             written = ended;
