@@ -4,6 +4,8 @@
 //! It can refuse, stall, kill and forget ([`Fake`]'s own methods), and it works at the speed of its clock: with tokio's
 //! clock paused, an hour of it takes no time.
 
+mod parked;
+
 use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
 use super::{
     Applied, Attached, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress,
@@ -11,8 +13,6 @@ use super::{
 use crate::clock;
 use bytes::Bytes;
 use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
-use devd_park::protocol::command::{self, Command};
-use devd_park::protocol::record::{Exit, How, Record};
 use devd_proto::{EngineState, EngineStatus, Port, ServiceName, Stream};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -161,44 +161,6 @@ impl Fake {
     /// Names of the containers there are.
     pub fn containers(&self) -> Vec<String> {
         self.world().containers.values().map(|it| it.spec.name.clone()).collect()
-    }
-
-    /// A container under the park: waits for the word, runs once, and is gone when its input ends.
-    async fn parked(
-        &self,
-        container: &str,
-        mut input: mpsc::Receiver<Bytes>,
-        output: &mpsc::Sender<(Stream, Bytes)>,
-    ) {
-        let record = |record: Record| Bytes::copy_from_slice(&record.encode());
-        // Nobody may read any more; so below.
-        let _ = output.send((Stream::Stdout, record(Record::Ready))).await;
-        let killed = self.world().containers.get(container).map(|it| it.killed.clone()).unwrap_or_default();
-        let frame = tokio::select! {
-            frame = input.recv() => frame.unwrap_or_default(),
-            () = killed.cancelled() => Bytes::new(),
-        };
-        if let Ok(Some((_, Command::Run { nonce, .. }, _))) = Command::parse(&frame, command::MAX_BODY) {
-            let behaviour = {
-                let mut world = self.world();
-                let name = world.named(container);
-                world.journal.push(format!("run {name}"));
-                world.tests.clone()
-            };
-            let _ = output.send((Stream::Stderr, Bytes::from(behaviour.output))).await;
-            tokio::select! {
-                () = tokio::time::sleep(behaviour.takes) => {
-                    let how = How::Exited(u8::try_from(behaviour.exit).unwrap_or(255));
-                    let exit = record(Record::Exit(Exit { nonce, how, wall_ns: 0, at_ms: 0 }));
-                    let _ = output.send((Stream::Stdout, exit.clone())).await;
-                    let _ = output.send((Stream::Stderr, exit)).await;
-                }
-                // Nobody wants it any more.
-                _ = input.recv() => {}
-                () = killed.cancelled() => {}
-            }
-        }
-        self.world().containers.remove(container);
     }
 
     fn hint(&self, spec: &ContainerSpec) {

@@ -99,13 +99,13 @@ fn text(bytes: &[u8]) -> &str {
 async fn what_the_image_says_stays_so() {
     with_park("says", |stage| async move {
         let tag = format!("{}-says", stage.project);
-        let dockerfile = "FROM busybox:1\nRUN mkdir -p /work/here\nUSER 1234:4321\nWORKDIR /work/here\n\
+        let dockerfile = "FROM busybox:1\nRUN mkdir -p /opt/here\nUSER 1234:4321\nWORKDIR /opt/here\n\
              ENV COLOUR=green\nENTRYPOINT [\"/bin/sh\", \"-c\"]\n\
              CMD [\"id -u; id -g; pwd; echo $COLOUR; echo to stderr >&2; exit 7\"]\n";
         stage.image(&tag, dockerfile);
         let outcome = stage.parked_run(stage.container("image", &tag, &[])).await;
         assert_eq!(outcome.code.unwrap(), Some(7));
-        assert_eq!(text(&outcome.out), "1234\n4321\n/work/here\ngreen\n");
+        assert_eq!(text(&outcome.out), "1234\n4321\n/opt/here\ngreen\n");
         assert_eq!(text(&outcome.err), "to stderr\n");
 
         // Another command behind the same entrypoint.
