@@ -193,7 +193,7 @@ impl Builder {
                 Ok(())
             }
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            // Asked for nowhere: names of anchors, aliases of nothing, comments.
+            // Of no meaning here: names of anchors, aliases of nothing, comments.
             _ => Ok(()),
         }
     }
