@@ -112,8 +112,8 @@ pub struct TestFailure {
     pub message: String,
 }
 
-/// A stage of a run: `event`, `decided`, `warm` (an environment stood ready) or `cold` (one is made: `images`, `ready`),
-/// `released` (its process begins), `first_output`, `done`.
+/// A stage of a run: `event`, `decided`, `warm` (an environment that was made ahead is taken; after `awaited` if it was
+/// still in the making) or `cold` (one is made: `images`, `ready`), `released` (its process begins), `first_output`, `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stage {

@@ -183,7 +183,11 @@ pub(crate) fn rows(world: &World, sizes: &Sizes, peers: &Peers) -> anyhow::Resul
 
 /// Whether a run found no environment ready.
 pub(crate) fn is_cold(run: &Value) -> bool {
-    run["stages"].as_array().into_iter().flatten().any(|stage| stage["name"] == "cold")
+    run["stages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|stage| stage["name"] == "cold" || stage["name"] == "awaited")
 }
 
 fn by_devd(world: &World, tested: &Tested, rounds: u32, told: bool) -> anyhow::Result<(Times, Vec<Value>)> {

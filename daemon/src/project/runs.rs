@@ -83,6 +83,7 @@ async fn work<E: Engine>(
     let stages = Mutex::new(Vec::new());
     let stage = |stage: Stage| {
         let name = match stage {
+            Stage::Awaited => "awaited",
             Stage::Warm => "warm",
             Stage::Cold => "cold",
             Stage::Images => "images",

@@ -80,7 +80,9 @@ fn program(command: &[String]) -> usize {
 /// Points of a run worth timing, as they are passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// An environment stood ready, and was taken.
+    /// None was ready, but one in the making, which is waited for.
+    Awaited,
+    /// An environment that was made ahead was taken.
     Warm,
     /// None was ready: one is made.
     Cold,
@@ -101,7 +103,7 @@ pub async fn run<E: Engine>(
     cancel: &CancellationToken,
     stage: impl Fn(Stage),
 ) -> Result<i64, RunError> {
-    let taken = async { if job.build { None } else { pool.take(job).await } };
+    let taken = async { if job.build { None } else { pool.take(job, || stage(Stage::Awaited)).await } };
     let taken = tokio::select! {
         taken = taken => taken,
         () = cancel.cancelled() => return Err(RunError::Cancelled),

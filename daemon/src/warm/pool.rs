@@ -177,8 +177,8 @@ impl<E: Engine> Pool<E> {
         self.inner.tasks.wait().await;
     }
 
-    /// An environment for this run, if one is ready or about to be.
-    pub async fn take(&self, job: &Job) -> Option<Ready> {
+    /// An environment for this run, if one is ready or about to be; `awaited` is called before that is waited for.
+    pub async fn take(&self, job: &Job, awaited: impl Fn()) -> Option<Ready> {
         self.shelf_of(job, |shelf| {
             shelf.takes.truncate(TAKES - 1);
             shelf.takes.push_front(Instant::now());
@@ -199,7 +199,10 @@ impl<E: Engine> Pool<E> {
             })?;
             let mut ready = match next {
                 Next::Ready(ready) => *ready,
-                Next::Wait(ready) => ready.await.ok()?,
+                Next::Wait(ready) => {
+                    awaited();
+                    ready.await.ok()?
+                }
                 Next::None => return None,
             };
             self.count(&job.service);

@@ -68,16 +68,20 @@ fn no_run_sees_the_database_of_another() {
     world.start();
     world.expect(0, &["up"]);
     let mut last = world.until_tested("app", "passed", &Value::Null)["tests"]["run"].clone();
-    let mut warm = 0;
+    let (mut warm, mut awaited) = (0, 0);
     for round in 0..rounds {
         world.write("app/check.py", &format!("{check}# {round}\n"));
         world.expect(0, &["saved", "app/check.py"]);
         last = world.until_tested("app", "passed", &last)["tests"]["run"].clone();
         let run = world.json(&["runs", "show", last.as_str().unwrap()]);
-        warm += u32::from(run["stages"].as_array().unwrap().iter().any(|stage| stage["name"] == "warm"));
+        let has = |name: &str| run["stages"].as_array().unwrap().iter().any(|stage| stage["name"] == name);
+        warm += u32::from(has("warm"));
+        awaited += u32::from(has("awaited"));
     }
-    assert!(warm > 0, "no run found an environment ready");
-    println!("{rounds} runs, {warm} of them warm");
+    assert!(warm > 0, "no run took an environment that was made ahead");
+    // Each save comes right after the verdict on the one before.
+    assert!(awaited > 0, "no run waited for one in the making");
+    println!("{rounds} runs, {warm} of them in environments made ahead, {awaited} after waiting for it");
     world.expect(0, &["down"]);
     assert_eq!(world.leftovers(), "");
 }
