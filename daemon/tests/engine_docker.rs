@@ -12,5 +12,7 @@ mod look;
 mod park;
 #[path = "engine_docker/process.rs"]
 mod process;
+#[path = "engine_docker/snapshot.rs"]
+mod snapshot;
 #[path = "engine_docker/stage.rs"]
 mod stage;

@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use build::Build;
 pub use container::{Healthcheck, Logging, RestartPolicy, Ulimit};
 pub use deploy::{Deploy, DeployRestart, Placement, Preference, Resource, Resources, UpdateConfig};
-pub use devd::{OnChange, Tests, XDevd};
+pub use devd::{OnChange, Prepare, Tests, XDevd};
 pub use develop::{Develop, WatchAction, WatchExec, WatchRule};
 pub use grant::{Grant, SharedFile};
 pub use host::{Blkio, BlkioRate, BlkioWeight, Device, DeviceRequest, HostSettings};

@@ -1,6 +1,7 @@
 //! A project as the daemon works with it: what its compose files say, resolved into what is asked of the engine
 //! ([`stack`]), of the logic ([`Blueprint::desired`]) and of the watcher ([`watching`]).
 
+pub mod preparation;
 mod stack;
 mod watching;
 
@@ -221,11 +222,7 @@ fn digest(parts: impl IntoIterator<Item = String>) -> String {
 /// What a service asks of devd that devd does not do yet.
 fn without_effect(service: &Service) -> impl Iterator<Item = Diagnostic> {
     let tests = service.x_devd.tests.iter();
-    let said = tests.flat_map(|tests| {
-        [("report", tests.report.is_some()), ("prepare", tests.prepare.is_some())]
-            .into_iter()
-            .filter_map(|(key, is_said)| is_said.then_some(key))
-    });
+    let said = tests.filter_map(|tests| tests.report.as_ref().map(|_| "report"));
     said.map(|key| Diagnostic {
         severity: Severity::Warning,
         code: "no-effect-yet",
@@ -252,10 +249,7 @@ mod tests {
         let source = ProjectSource { dir: dir.path().display().to_string(), ..ProjectSource::default() };
         let warnings = Blueprint::load(&source).unwrap().warnings;
         let said: Vec<_> = warnings.iter().map(|it| (it.line, it.message.as_str())).collect();
-        let expected = [
-            (Some(2), "`x-devd.tests.report` of api does nothing yet"),
-            (Some(2), "`x-devd.tests.prepare` of api does nothing yet"),
-        ];
+        let expected = [(Some(2), "`x-devd.tests.report` of api does nothing yet")];
         assert_eq!(said, expected);
     }
 }

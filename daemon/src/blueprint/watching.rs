@@ -1,6 +1,6 @@
 //! Which files matter to which service, and what a change of them does.
 
-use super::Blueprint;
+use super::{Blueprint, preparation};
 use crate::watch::{
     Action, DevelopRule, Place, Root, RootKind, ServiceWatch, TestsEffect, WatchSet, WatchedFile,
 };
@@ -72,6 +72,17 @@ impl Blueprint {
                 place: Some(place(&service.span)),
             });
         }
+        let prepare = suite.and_then(|suite| suite.settings.prepare.as_ref());
+        for path in prepare.iter().flat_map(|prepare| &prepare.files) {
+            watch.roots.push(Root {
+                path: path.clone(),
+                kind: RootKind::Extra,
+                action: None,
+                tests: TestsEffect::Rerun,
+                why: "listed under x-devd.tests.prepare".to_owned(),
+                place: Some(place(&service.span)),
+            });
+        }
         for part in suite.into_iter().flat_map(parts) {
             let (whose, context) = match suite.is_some_and(|suite| suite.service == part.name) {
                 true => ("the tests' container".to_owned(), "the build context of the tests".to_owned()),
@@ -99,11 +110,13 @@ impl Blueprint {
         watch
     }
 
-    /// Whether a file is mounted into something that a service's tests need: what was started with it is out of date.
+    /// Whether a file is mounted into something that a service's tests need, or decides how that is prepared: what was
+    /// started with it is out of date.
     pub fn feeds_dependency(&self, service: &ServiceName, path: &Path) -> bool {
         let Some(suite) = self.suites.get(service) else { return false };
-        let dependencies = parts(suite).filter(|part| part.name != suite.service);
-        dependencies.flat_map(Service::binds).any(|(source, _)| path.starts_with(source))
+        let mut dependencies =
+            parts(suite).filter(|part| part.name != suite.service).flat_map(Service::binds);
+        dependencies.any(|(source, _)| path.starts_with(source)) || preparation::is_input(suite, path)
     }
 
     /// Whether a mounted folder holds what people write, and not what the container writes.

@@ -58,6 +58,13 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.keeps_data(containers).await,
+            Self::Fake(engine) => engine.keeps_data(containers).await,
+        }
+    }
+
     async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
         match self {
             Self::Docker(engine) => engine.memory(containers).await,

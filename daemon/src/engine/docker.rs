@@ -31,7 +31,9 @@ mod probe;
 mod registry;
 mod run;
 mod signals;
+mod snapshot;
 mod sync;
+mod volumeless;
 mod wire;
 
 pub use candidates::{Surroundings, candidates};
@@ -155,6 +157,10 @@ impl Engine for Docker {
 
     async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
         memory::memory(&*self.connection().await?, containers).await
+    }
+
+    async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
+        snapshot::keeps_data(&*self.connection().await?, containers).await
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

@@ -324,6 +324,17 @@ impl World {
                 self.volumes.remove(name);
                 done(None)
             }
+            Act::Snapshot(spec) => {
+                self.ask(format!("snapshot {}", self.named(&spec.container)))?;
+                let id = self.id("sha256:");
+                self.images.insert(spec.image.clone(), id.clone());
+                made(id)
+            }
+            Act::RemoveSnapshots { project, beyond } => {
+                let whose = beyond.as_ref().map_or("", |newest| newest.tests_of.as_str());
+                self.ask(format!("remove snapshots {project} {whose}"))?;
+                done(None)
+            }
             Act::RemoveEnvironment { project, environment } => {
                 self.ask(format!("remove environment {environment}"))?;
                 let theirs = |labels: &BTreeMap<String, String>| {
@@ -526,6 +537,13 @@ impl Engine for Fake {
 
     async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
         self.reachable().map(|_| containers.len() as u64 * MEMORY)
+    }
+
+    async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
+        let world = self.reachable()?;
+        // As if an image of this name declared a volume.
+        let image = |id: &String| world.containers.get(id).map(|it| it.spec.image.as_str());
+        Ok(containers.iter().filter_map(image).any(|image| image.contains("postgres")))
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

@@ -49,6 +49,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// What running containers need of the machine's memory, in bytes; as far as the engine can tell.
     fn memory(&self, containers: &[String]) -> impl Future<Output = Result<u64, EngineError>> + Send;
 
+    /// Whether any of these containers has anything in a volume of its own.
+    fn keeps_data(&self, containers: &[String]) -> impl Future<Output = Result<bool, EngineError>> + Send;
+
     /// Runs a command in a running container.
     fn exec(&self, container: &str, spec: ExecSpec)
     -> impl Future<Output = Result<Exec, EngineError>> + Send;

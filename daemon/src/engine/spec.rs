@@ -15,8 +15,10 @@ pub mod label {
     pub const ENVIRONMENT: &str = "dev.devd.environment";
     /// The park under which a container's processes run: the digest of its program.
     pub const PARK: &str = "dev.devd.park";
-    /// Whose tests, on all parts of a test environment.
+    /// Whose tests, on all parts of a test environment, and on snapshots of its dependencies.
     pub const TESTS_OF: &str = "dev.devd.tests-of";
+    /// The key of the snapshot that an image is a part of.
+    pub const SNAPSHOT: &str = "dev.devd.snapshot";
 }
 
 /// Labels that `docker compose`, Docker Desktop and lazydocker recognise a stack by. Case matters in their values.
@@ -98,6 +100,15 @@ pub enum Act {
     RemoveNetwork(String),
     /// Removes a volume with its data.
     RemoveVolume(String),
+    /// Keeps a stopped container with what is in its volumes as an image; [`super::Applied::id`] is its id.
+    Snapshot(Box<SnapshotSpec>),
+    /// Removes snapshots of a project.
+    RemoveSnapshots {
+        /// The project.
+        project: String,
+        /// Only of these tests' dependencies, and not the newest ones.
+        beyond: Option<Newest>,
+    },
     /// Removes, at once, every container, network and volume of a test environment.
     RemoveEnvironment {
         /// The project.
@@ -179,6 +190,36 @@ pub enum Park {
     Serve,
     /// Waits for the word to run the command once.
     Wait,
+}
+
+/// An image to make of a container, from which others start where it stopped.
+///
+/// It has no volumes of its own: what they hold is in the image itself, so that a container made from it writes into
+/// its own layer and shares nothing, and nothing is copied before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSpec {
+    /// The stopped container.
+    pub container: String,
+    /// The reference that the image gets.
+    pub image: String,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of what is only there while it is made.
+    pub scaffold: BTreeMap<String, String>,
+    /// Copies all files into one layer, as happens anyway where the engine cannot use layers of the container's image
+    /// again.
+    pub flat: bool,
+}
+
+/// Which snapshots of one suite stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Whose tests.
+    pub tests_of: String,
+    /// This key, in any case.
+    pub key: String,
+    /// So many others.
+    pub others: usize,
 }
 
 /// A container's place on a network.

@@ -17,7 +17,7 @@ impl<E: Engine> Loop<E> {
     pub(super) fn request(&mut self, request: Request) {
         match request {
             Request::Up { services, build, reply } => {
-                self.pool.touch();
+                self.touch();
                 for farewell in self.farewells.drain(..) {
                     let title = format!("{} was brought up again before it was down", self.blueprint.name);
                     let _ = farewell.send(Err(Problem::new(Code::NameTaken, title)));
@@ -32,7 +32,7 @@ impl<E: Engine> Loop<E> {
                 let _ = reply.send(answer.map(|()| self.publisher.revision()));
             }
             Request::Test { services, args, failed, reply } => {
-                self.pool.touch();
+                self.touch();
                 let answer = self.test(services, &args, failed);
                 let _ = reply.send(answer);
             }
@@ -70,6 +70,7 @@ impl<E: Engine> Loop<E> {
                     self.removed = Removed::default();
                 }
                 self.farewells.push(reply);
+                self.volumes_too = volumes;
                 self.pool.retain(|_| false);
                 self.step(Event::DownRequested { volumes });
             }

@@ -8,8 +8,8 @@ use super::sync::{Load, Pending};
 use super::{Handle, Message};
 use crate::blueprint::Blueprint;
 use crate::clock::{self, Clock};
-use crate::engine::{Engine, Look};
-
+use crate::engine::spec::Act;
+use crate::engine::{Engine, Look, Progress};
 use crate::history::{History, Registration};
 use crate::hub::Hub;
 use crate::system::metrics::Metrics;
@@ -87,10 +87,12 @@ pub async fn start<E: Engine>(
         images_owed: blueprint.suites.keys().cloned().collect(),
         paths: BTreeMap::new(),
         files_known: false,
+        touched: false,
         recalled: BTreeSet::new(),
         removed: Removed::default(),
         farewells: Vec::new(),
         gone: false,
+        volumes_too: false,
     };
     let handle = Handle {
         name: name.clone(),
@@ -140,11 +142,15 @@ pub(super) struct Loop<E> {
     /// Changed files since each suite's last run.
     pub(super) paths: BTreeMap<ServiceName, BTreeSet<String>>,
     pub(super) files_known: bool,
+    /// Somebody has worked on the project since this loop began.
+    pub(super) touched: bool,
     /// Suites whose newest verdict of an earlier life is known, if there is one.
     pub(super) recalled: BTreeSet<ServiceName>,
     pub(super) removed: Removed,
     pub(super) farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>,
     pub(super) gone: bool,
+    /// Volumes, and what was kept of them, go with the project.
+    pub(super) volumes_too: bool,
 }
 
 /// Messages handled before the status is published again.
@@ -355,7 +361,7 @@ impl<E: Engine> Loop<E> {
     }
 
     fn changed(&mut self, changes: Vec<Change>) {
-        self.pool.touch();
+        self.touch();
         let root = self.blueprint.project.dir.clone();
         let mut by_service: BTreeMap<ServiceName, devd_logic::Change> = BTreeMap::new();
         let mut told: BTreeMap<ServiceName, (BTreeSet<String>, Action)> = BTreeMap::new();
@@ -443,7 +449,17 @@ impl<E: Engine> Loop<E> {
             Err(Problem::new(Code::EngineRefused, title))
         };
         let farewells = std::mem::take(&mut self.farewells);
-        let _ = self.registration.send(Remembrance::Forget { farewells, answer });
+        let forget = Remembrance::Forget { farewells, answer };
+        let (registration, engine) = (self.registration.clone(), self.surroundings.engine.clone());
+        let snapshots = Act::RemoveSnapshots { project: self.blueprint.name.to_string(), beyond: None };
+        let volumes = self.volumes_too;
+        tokio::spawn(async move {
+            // They hold what volumes held.
+            if volumes && let Err(error) = engine.apply(&snapshots, &Progress::none()).await {
+                tracing::warn!(%error, "snapshots of the tests' dependencies stay");
+            }
+            let _ = registration.send(forget);
+        });
         self.surroundings.hub.tell(&self.blueprint.name, What::Removed);
     }
 }

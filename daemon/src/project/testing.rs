@@ -57,8 +57,37 @@ impl<E: Engine> Loop<E> {
             })
             .collect();
         for (service, verdict) in verdicts {
+            if verdict.is_some() {
+                // The images are those of the very files that it was given for.
+                self.images_owed.remove(&service);
+                if self.touched || self.was_run_lately(&service) {
+                    self.keep_ready(&service);
+                }
+            }
             self.step(Event::Baseline { service, verdict });
         }
+    }
+
+    /// Somebody works on the project: what stands ready is for them.
+    pub(super) fn touch(&mut self) {
+        self.pool.touch();
+        if !std::mem::replace(&mut self.touched, true) {
+            // The end of a run does it for its own suite: until then its images may be in the making.
+            let running = |service: &ServiceName| self.live.values().any(|live| live.run.service == *service);
+            let suites: Vec<ServiceName> =
+                self.blueprint.suites.keys().filter(|service| !running(service)).cloned().collect();
+            for service in &suites {
+                self.keep_ready(service);
+            }
+        }
+    }
+
+    /// Whether its last run was so short a time ago that somebody still works on it.
+    fn was_run_lately(&self, service: &ServiceName) -> bool {
+        let run = self.publisher.last_runs.get(service);
+        let ended = run.and_then(|run| run.finished_at.as_ref()?.parse::<jiff::Timestamp>().ok());
+        let ago = ended.and_then(|ended| jiff::Timestamp::now().duration_since(ended).try_into().ok());
+        ago.is_some_and(|ago: std::time::Duration| ago < self.surroundings.machine.idle)
     }
 
     /// What a run of these tests would test: the watched files and the definition of the tests.

@@ -2,15 +2,20 @@
 
 use super::held::Held;
 use super::parked::Parked;
+use super::snapshot::{self, Snapshot};
 use super::{Job, RunError, Stage};
 use crate::blueprint::Stack;
 use crate::engine::spec::{Act, Park};
-use crate::engine::{Applied, Engine, EngineError, Progress};
-use devd_compose::model::{Condition, Service};
+use crate::engine::{Applied, Engine, EngineError, Output, Progress};
+use devd_compose::model::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
+
+/// How much of the end of what a command wrote is shown when it fails.
+const LAST_LINES: usize = 10;
+const LAST_BYTES: usize = 4 << 10;
 
 /// A complete environment, whose tests wait for the word.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub struct Ready {
     pub tests: Tests,
     /// Its running containers.
     pub containers: Vec<String>,
+    /// Those of them that could have been ready-made, and were not.
+    pub keepers: Vec<String>,
     /// Mounted from the host, with what was there when it was mounted.
     mounts: Vec<(PathBuf, Option<(u64, u64)>)>,
     held: Held,
@@ -66,48 +73,73 @@ pub(super) async fn make<E: Engine>(
     cancel: &CancellationToken,
     stage: impl Fn(Stage),
 ) -> Result<Ready, RunError> {
-    let environment = Environment {
-        engine,
-        job,
-        stack: Stack::environment(&job.suite.project, &job.project, &held.id, &job.service),
-        cancel,
-    };
+    let environment = Environment::new(engine, job, &held, cancel);
     let needed = job.suite.project.closure(&job.suite.service);
-    environment.images(&needed, progress).await?;
+    let images = environment.images(&needed, progress).await?;
+    let snapshot = environment.snapshot(&images).await?;
     stage(Stage::Images);
     environment.resources().await?;
     let mounts = environment.mounts(&needed);
-    let Made { containers, parked } = environment.create(&needed).await?;
+    let ready = environment.ready(&needed, snapshot.made());
     let timeout = job.suite.settings.timeout;
-    let ready = environment.start(&needed, &containers, parked);
-    let tests = tokio::time::timeout(timeout, ready).await.map_err(|_| RunError::TimedOut(timeout))??;
+    let Made { containers, tests } =
+        tokio::time::timeout(timeout, ready).await.map_err(|_| RunError::TimedOut(timeout))??;
     stage(Stage::Ready);
-    Ok(Ready { tests, containers: containers.into_values().collect(), mounts, held })
+    let keepers = match snapshot {
+        ReadyMade::Possible(snapshot) => {
+            snapshot.services().filter_map(|name| containers.get(name).cloned()).collect()
+        }
+        ReadyMade::Made(_) | ReadyMade::Impossible => Vec::new(),
+    };
+    Ok(Ready { tests, containers: containers.into_values().collect(), keepers, mounts, held })
 }
 
-struct Environment<'a, E> {
+/// How ready-made the dependencies are.
+enum ReadyMade {
+    Impossible,
+    Possible(Snapshot),
+    Made(Snapshot),
+}
+
+impl ReadyMade {
+    fn made(&self) -> Option<&Snapshot> {
+        match self {
+            Self::Made(snapshot) => Some(snapshot),
+            Self::Possible(_) | Self::Impossible => None,
+        }
+    }
+}
+
+/// An environment in the making.
+pub(super) struct Environment<'a, E> {
     engine: &'a E,
     job: &'a Job,
     stack: Stack<'a>,
     cancel: &'a CancellationToken,
 }
 
-/// Created containers.
+/// What was made.
 struct Made {
-    /// Their ids by service.
+    /// Ids of the containers by service.
     containers: BTreeMap<String, String>,
-    /// The entrypoint of the tests, if they are under the park.
-    parked: Option<Vec<String>>,
+    tests: Tests,
 }
 
-impl<E: Engine> Environment<'_, E> {
+impl<'a, E: Engine> Environment<'a, E> {
+    /// One of which nothing is there yet.
+    pub(super) fn new(engine: &'a E, job: &'a Job, held: &Held, cancel: &'a CancellationToken) -> Self {
+        let stack = Stack::environment(&job.suite.project, &job.project, &held.id, &job.service);
+        Self { engine, job, stack, cancel }
+    }
+
     /// Services of the environment, the tests last.
     fn services<'b>(&'b self, needed: &'b BTreeSet<String>) -> impl Iterator<Item = &'b Service> {
         let names = needed.iter().chain([&self.job.suite.service]);
         names.filter_map(|name| self.job.suite.project.services.get(name))
     }
 
-    async fn short(&self, what: &str, act: Act) -> Result<Applied, RunError> {
+    /// Does something that takes no long time: it is not called off half-way.
+    pub(super) async fn short(&self, what: &str, act: Act) -> Result<Applied, RunError> {
         if self.cancel.is_cancelled() {
             return Err(RunError::Cancelled);
         }
@@ -122,29 +154,43 @@ impl<E: Engine> Environment<'_, E> {
         }
     }
 
-    async fn images(&self, needed: &BTreeSet<String>, progress: &Progress) -> Result<(), RunError> {
+    /// Has all images there; their ids by service.
+    pub(super) async fn images(
+        &self,
+        needed: &BTreeSet<String>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, String>, RunError> {
         let names: Vec<String> = self.services(needed).map(|service| self.stack.image(service)).collect();
         let look =
             self.engine.observe(self.stack.name(), &names).await.map_err(|error| not_run("images", error))?;
+        let mut ids = BTreeMap::new();
         for service in self.services(needed) {
             let image = self.stack.image(service);
-            let there = look.observed.images.contains_key(&image);
-            match self.stack.build(&service.name) {
-                Some(_) if there && !self.job.build => {}
-                Some(build) => {
-                    self.long(&service.name, Act::Build(Box::new(build)), progress).await?;
-                }
-                None if there => {}
-                None => {
+            let there = look.observed.images.get(&image).cloned();
+            let id = match (self.stack.build(&service.name), there) {
+                (Some(_), Some(id)) if !self.job.build => Some(id),
+                (Some(build), _) => self.long(&service.name, Act::Build(Box::new(build)), progress).await?.id,
+                (None, Some(id)) => Some(id),
+                (None, None) => {
                     let act = Act::Pull { image, platform: service.platform.clone() };
-                    self.long(&service.name, act, progress).await?;
+                    self.long(&service.name, act, progress).await?.id
                 }
-            }
+            };
+            ids.extend(id.map(|id| (service.name.clone(), id)));
         }
-        Ok(())
+        Ok(ids)
     }
 
-    async fn resources(&self) -> Result<(), RunError> {
+    async fn snapshot(&self, images: &BTreeMap<String, String>) -> Result<ReadyMade, RunError> {
+        let Some(snapshot) = Snapshot::of(self.job, images).await else { return Ok(ReadyMade::Impossible) };
+        Ok(match snapshot.is_there(self.engine, &self.stack).await? {
+            true => ReadyMade::Made(snapshot),
+            false => ReadyMade::Possible(snapshot),
+        })
+    }
+
+    /// Makes its networks and volumes.
+    pub(super) async fn resources(&self) -> Result<(), RunError> {
         for network in self.stack.networks() {
             self.short("its network", Act::CreateNetwork(network)).await?;
         }
@@ -160,69 +206,116 @@ impl<E: Engine> Environment<'_, E> {
         sources.map(|(source, _)| (source.to_owned(), inode_of(source))).collect()
     }
 
-    async fn create(&self, needed: &BTreeSet<String>) -> Result<Made, RunError> {
-        let mut made = Made { containers: BTreeMap::new(), parked: None };
-        for service in self.services(needed) {
-            let Some(mut spec) = self.stack.container(&service.name) else { continue };
-            let is_tests = service.name == self.job.suite.service;
-            if is_tests {
-                spec.service.command = self.job.command();
-                // The tests' own health is their exit code.
-                spec.service.healthcheck = None;
-                spec.park = Some(Park::Wait);
-            }
-            let applied = self.short(&service.name, Act::Create(Box::new(spec))).await?;
-            if is_tests {
-                made.parked = applied.parked;
-            }
-            made.containers.extend(applied.id.map(|id| (service.name.clone(), id)));
+    /// Creates the container of something that the tests need; its name and its id.
+    pub(super) async fn create_dependency(
+        &self,
+        name: &str,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<(String, String)>, RunError> {
+        let Some(mut spec) = self.stack.container(name) else { return Ok(None) };
+        // Some keep their data under their host's name, which would be another one in each container.
+        if spec.service.network_mode.is_none() && is_hostname(name) {
+            spec.service.hostname.get_or_insert_with(|| name.to_owned());
         }
-        Ok(made)
+        if let Some(snapshot) = snapshot {
+            snapshot.apply(self.job, &mut spec);
+        }
+        let applied = self.short(name, Act::Create(Box::new(spec))).await?;
+        Ok(applied.id.map(|id| (name.to_owned(), id)))
     }
 
-    /// Starts everything that can start before the run.
-    async fn start(
-        &self,
-        needed: &BTreeSet<String>,
-        containers: &BTreeMap<String, String>,
-        parked: Option<Vec<String>>,
-    ) -> Result<Tests, RunError> {
-        let Some(tests) = containers.get(&self.job.suite.service) else {
-            return Err(RunError::NotRun(format!(
-                "no service {} in the tests' file",
-                self.job.suite.service
-            )));
+    /// Creates the container of the tests; its id, and its entrypoint if it is under the park.
+    async fn create_tests(&self) -> Result<(String, Option<Vec<String>>), RunError> {
+        let service = &self.job.suite.service;
+        let missing = || RunError::NotRun(format!("no service {service} in the tests' file"));
+        let mut spec = self.stack.container(service).ok_or_else(missing)?;
+        spec.service.command = self.job.command();
+        // The tests' own health is their exit code.
+        spec.service.healthcheck = None;
+        spec.park = Some(Park::Wait);
+        let applied = self.short(service, Act::Create(Box::new(spec))).await?;
+        Ok((applied.id.ok_or_else(missing)?, applied.parked))
+    }
+
+    /// Creates everything, and starts what can start before the run.
+    async fn ready(&self, needed: &BTreeSet<String>, snapshot: Option<&Snapshot>) -> Result<Made, RunError> {
+        let mut containers = BTreeMap::new();
+        for name in needed {
+            containers.extend(self.create_dependency(name, snapshot).await?);
+        }
+        let (tests, parked) = self.create_tests().await?;
+        let dependencies = async {
+            self.start_dependencies(needed, &containers).await?;
+            // What is ready-made is prepared, too.
+            if snapshot.is_none() { self.prepare().await } else { Ok(()) }
         };
-        let dependencies = self.start_dependencies(needed, containers);
-        let Some(entrypoint) = parked else {
-            dependencies.await?;
-            return Ok(Tests::Created(tests.clone()));
+        let park = async |entrypoint| {
+            let attached = self.cancellable(self.engine.attach(&tests)).await?;
+            let attached = attached.map_err(|error| not_run("the tests", error))?;
+            self.cancellable(Parked::new(attached, entrypoint)).await?
         };
         // Whether its dependencies are up does not matter to a process that only waits; but it may share the network of
         // one of them, which has to be there.
         let shares = self.stack.container(&self.job.suite.service).and_then(|spec| spec.shares_network_of);
-        let park = async {
-            let attached = self.cancellable(self.engine.attach(tests)).await?;
-            let attached = attached.map_err(|error| not_run("the tests", error))?;
-            self.cancellable(Parked::new(attached, entrypoint)).await?
+        let started = match parked {
+            None => {
+                dependencies.await?;
+                Tests::Created(tests.clone())
+            }
+            Some(entrypoint) if shares.is_some() => {
+                dependencies.await?;
+                Tests::Parked(park(entrypoint).await?)
+            }
+            Some(entrypoint) => Tests::Parked(tokio::try_join!(dependencies, park(entrypoint))?.1),
         };
-        let parked = if shares.is_some() {
-            dependencies.await?;
-            park.await?
-        } else {
-            tokio::try_join!(dependencies, park)?.1
-        };
-        Ok(Tests::Parked(parked))
+        containers.insert(self.job.suite.service.clone(), tests);
+        Ok(Made { containers, tests: started })
     }
 
-    /// Starts what the tests need, in waves: whoever waits for nothing that is not ready starts. Members of a circle
-    /// start together.
-    async fn start_dependencies(
-        &self,
-        needed: &BTreeSet<String>,
-        containers: &BTreeMap<String, String>,
-    ) -> Result<(), RunError> {
+    /// Runs what brings the dependencies into the state that the tests expect, in a container like the tests' own.
+    pub(super) async fn prepare(&self) -> Result<(), RunError> {
+        let Some(prepare) = &self.job.suite.settings.prepare else { return Ok(()) };
+        let Some(mut spec) = self.stack.container(&self.job.suite.service) else { return Ok(()) };
+        spec.name = format!("{}-prepare", spec.name);
+        spec.service.command = Some(prepare.command.clone());
+        spec.service.healthcheck = None;
+        let applied = self.short("prepare", Act::Create(Box::new(spec))).await?;
+        let container = applied.id.unwrap_or_default();
+        let (code, end) = self.run(&container).await?;
+        // It must not be in the way of the tests.
+        self.short("prepare", Act::Kill(container)).await?;
+        if code == 0 {
+            return Ok(());
+        }
+        let end: String = end.iter().map(|line| format!("\n  {line}")).collect();
+        Err(RunError::NotRun(format!("`prepare` exited with {code}: {}{end}", prepare.command.join(" "))))
+    }
+
+    /// Runs a created container to its end: its exit code, and the last lines that it wrote.
+    async fn run(&self, container: &str) -> Result<(i64, Vec<String>), RunError> {
+        let (output, mut written): (Output, _) = tokio::sync::mpsc::channel(64);
+        let read = async {
+            let mut end = Vec::new();
+            while let Some((_, bytes)) = written.recv().await {
+                end.extend_from_slice(&bytes);
+                let surplus = end.len().saturating_sub(LAST_BYTES);
+                end.drain(..surplus);
+            }
+            end
+        };
+        let (ended, end) = tokio::join!(self.cancellable(self.engine.run(container, output)), read);
+        let code = ended?.map_err(|error| not_run("prepare", error))?;
+        let end = String::from_utf8_lossy(&end);
+        let lines: Vec<&str> = end.lines().collect();
+        let last = lines.iter().rev().take(LAST_LINES).rev();
+        Ok((code, last.map(|line| (*line).to_owned()).collect()))
+    }
+
+    /// What is to start, in waves: whoever waits for nothing that is not ready starts. Members of a circle start
+    /// together.
+    pub(super) fn waves<'b>(&self, needed: &'b BTreeSet<String>) -> Vec<Vec<&'b str>> {
         let mut waiting: BTreeSet<&str> = needed.iter().map(String::as_str).collect();
+        let mut waves = Vec::new();
         while !waiting.is_empty() {
             let waits = |name: &str| {
                 let service = self.job.suite.project.services.get(name);
@@ -234,11 +327,21 @@ impl<E: Engine> Environment<'_, E> {
             if wave.is_empty() {
                 wave = waiting.iter().copied().collect();
             }
+            waiting.retain(|name| !wave.contains(name));
+            waves.push(wave);
+        }
+        waves
+    }
+
+    /// Starts what the tests need.
+    pub(super) async fn start_dependencies(
+        &self,
+        needed: &BTreeSet<String>,
+        containers: &BTreeMap<String, String>,
+    ) -> Result<(), RunError> {
+        for wave in self.waves(needed) {
             let starts = wave.iter().map(|name| self.start_dependency(name, containers));
             futures_util::future::try_join_all(starts).await?;
-            for name in wave {
-                waiting.remove(name);
-            }
         }
         Ok(())
     }
@@ -253,15 +356,15 @@ impl<E: Engine> Environment<'_, E> {
         containers: &BTreeMap<String, String>,
     ) -> Result<(), RunError> {
         let Some(id) = containers.get(name) else { return Ok(()) };
-        if self.completes(name) {
-            let (output, mut lines) = tokio::sync::mpsc::channel(64);
-            let drain = async { while lines.recv().await.is_some() {} };
-            let (ended, ()) = tokio::join!(self.cancellable(self.engine.run(id, output)), drain);
-            return match ended?.map_err(|error| not_run(name, error))? {
-                0 => Ok(()),
-                code => Err(RunError::NotRun(format!(
-                    "{name} must complete before the tests, but exited with {code}"
-                ))),
+        if snapshot::completes(&self.job.suite, name) {
+            return match self.run(id).await? {
+                (0, _) => Ok(()),
+                (code, end) => {
+                    let end: String = end.iter().map(|line| format!("\n  {line}")).collect();
+                    Err(RunError::NotRun(format!(
+                        "{name} must complete before the tests, but exited with {code}{end}"
+                    )))
+                }
             };
         }
         self.short(name, Act::Start(id.clone())).await?;
@@ -271,20 +374,17 @@ impl<E: Engine> Environment<'_, E> {
         }
     }
 
-    /// Whether somebody in the environment waits for this service to end.
-    fn completes(&self, name: &str) -> bool {
-        let services = self.job.suite.project.services.values();
-        services
-            .filter_map(|service| service.depends_on.get(name))
-            .any(|dependency| dependency.condition == Condition::Completed)
-    }
-
     async fn cancellable<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
         tokio::select! {
             done = work => Ok(done),
             () = self.cancel.cancelled() => Err(RunError::Cancelled),
         }
     }
+}
+
+/// Whether a name can be a host's.
+fn is_hostname(name: &str) -> bool {
+    name.len() <= 63 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Device and inode: another one at the same path is not what is mounted.

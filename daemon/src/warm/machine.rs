@@ -13,14 +13,22 @@ pub struct Machine {
     used: AtomicU64,
     /// Held while one is made: the rest of the machine is for runs.
     pub(super) making: Semaphore,
+    /// Held while dependencies are kept ready-made, which takes as long as making several.
+    pub(super) keeping: Semaphore,
     /// How long after the last sign of life they are kept.
-    pub(super) idle: Duration,
+    pub idle: Duration,
 }
 
 impl Machine {
     /// A machine with so many cores.
     pub fn new(budget: u64, idle: Duration, cores: usize) -> Self {
-        Self { budget, used: AtomicU64::new(0), making: Semaphore::new((cores / 2).max(1)), idle }
+        Self {
+            budget,
+            used: AtomicU64::new(0),
+            making: Semaphore::new((cores / 2).max(1)),
+            keeping: Semaphore::new(1),
+            idle,
+        }
     }
 
     /// What is not used.

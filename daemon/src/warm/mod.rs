@@ -10,6 +10,7 @@ mod held;
 pub mod machine;
 pub mod parked;
 pub mod pool;
+mod snapshot;
 
 use crate::engine::{Engine, EngineError, Output, Progress};
 use devd_compose::Suite;

@@ -8,7 +8,7 @@ use super::depth::{Needs, depth};
 use super::environment::{self, Ready};
 use super::held::Held;
 use super::machine::{Machine, Share};
-use super::{Job, RunError};
+use super::{Job, RunError, snapshot};
 use crate::engine::{Engine, Progress};
 use crate::project::Message;
 use devd_compose::model::Service;
@@ -66,6 +66,8 @@ struct Shelf {
     cost: u64,
     /// The last one could not be made; the next run says why.
     failed: bool,
+    /// It is known whether keeping dependencies ready-made is worth it, and seen to.
+    kept: bool,
     /// Nobody touched anything for a while.
     asleep: bool,
 }
@@ -136,6 +138,7 @@ impl<E: Engine> Pool<E> {
                 took: Duration::ZERO,
                 cost: 0,
                 failed: false,
+                kept: false,
                 asleep: false,
             };
             self.shelves().insert(service.clone(), shelf);
@@ -243,7 +246,11 @@ impl<E: Engine> Pool<E> {
                 () = this.inner.end.cancelled() => return,
             }
             while let Some((job, cancel)) = this.begin(&service) {
-                this.make(job, cancel).await;
+                if this.make(&job, &cancel).await {
+                    // On its own: the next one need not wait for it.
+                    let keeper = this.clone();
+                    this.inner.tasks.spawn(async move { keeper.keep(&job, &cancel).await });
+                }
             }
         });
     }
@@ -270,7 +277,8 @@ impl<E: Engine> Pool<E> {
         Some((shelf.job.clone(), shelf.cancel.clone()))
     }
 
-    async fn make(&self, job: Job, cancel: CancellationToken) {
+    /// Makes one; whether its dependencies are worth keeping ready-made, and nobody has seen to that.
+    async fn make(&self, job: &Job, cancel: &CancellationToken) -> bool {
         let engine = &self.inner.engine;
         let made = async {
             let _permit = tokio::select! {
@@ -279,34 +287,58 @@ impl<E: Engine> Pool<E> {
             };
             let began = Instant::now();
             let progress = Progress::none();
-            let ready = environment::make(engine, &job, self.hold(), &progress, &cancel, |_| {}).await?;
+            let ready = environment::make(engine, job, self.hold(), &progress, cancel, |_| {}).await?;
             let took = began.elapsed();
             // Only the budget needs it.
             let memory = engine.memory(&ready.containers).await.unwrap_or_default();
-            Ok((ready, memory, took))
+            // Asked while it is surely there.
+            let worth = if job.suite.settings.prepare.is_some() {
+                !ready.keepers.is_empty()
+            } else {
+                engine.keeps_data(&ready.keepers).await.unwrap_or_default()
+            };
+            Ok((ready, memory, took, worth))
         };
         let made = made.await;
-        let put = self.shelf_of(&job, |shelf| {
+        let put = self.shelf_of(job, |shelf| {
             // A shelf of the same definition that was set up in the meantime knows nothing of this one.
             if cancel.is_cancelled() {
-                return;
+                return false;
             }
             shelf.making -= 1;
             match made {
-                Ok((ready, memory, took)) => {
+                Ok((ready, memory, took, worth)) => {
                     (shelf.took, shelf.cost) = (took, memory);
                     shelf.put(ready, Share::take(&self.inner.machine, memory));
+                    worth && !std::mem::replace(&mut shelf.kept, true)
                 }
                 Err(error) => {
                     tracing::warn!(project = %job.project, service = %job.service, %error, "no environment was made ahead");
                     shelf.failed = true;
                     // They have to see to one themselves.
                     shelf.waiting.truncate(shelf.making);
+                    false
                 }
             }
         });
         if put.is_some() {
             self.count(&job.service);
+        }
+        put.unwrap_or_default()
+    }
+
+    /// Keeps the dependencies of a suite ready-made for all that are made from now on.
+    async fn keep(&self, job: &Job, cancel: &CancellationToken) {
+        let _permit = tokio::select! {
+            permit = self.inner.machine.keeping.acquire() => permit,
+            () = cancel.cancelled() => return,
+        };
+        match snapshot::make(&self.inner.engine, job, self.hold(), cancel).await {
+            Ok(()) | Err(RunError::Cancelled) => {}
+            // They start from scratch as before.
+            Err(error) => {
+                tracing::warn!(project = %job.project, service = %job.service, %error, "dependencies of tests are not kept ready-made");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod branch_switch;
 mod example;
 mod follow;
 mod pool;
+mod ready_made;
 mod support;
 mod survival;
 mod sync;

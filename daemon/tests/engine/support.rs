@@ -299,6 +299,8 @@ impl Drop for World {
             (vec!["ps", "-aq"], vec!["rm", "-fv"]),
             (vec!["network", "ls", "-q"], vec!["network", "rm"]),
             (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
+            // What was kept of the tests' dependencies; what was built has no label of devd's.
+            (vec!["images", "-q"], vec!["rmi", "-f"]),
         ] {
             let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else {
                 continue;

@@ -93,9 +93,30 @@ pub struct Tests {
     /// A JUnit file or a pattern for several, inside the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// A command run once in a fresh environment, before it waits for a change.
+    /// What brings the dependencies of the tests into the state that the tests expect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prepare: Option<Vec<String>>,
+    pub prepare: Option<Prepare>,
+}
+
+/// A command run in a container of the tests' own, once their dependencies are ready: migrations, fixtures. What it
+/// leaves in the dependencies is kept and used again for as long as nothing that it depends on changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepare {
+    pub command: Vec<String>,
+    /// Absolute paths of the files and folders whose change makes it run anew. Empty: those that look like it.
+    pub files: Vec<PathBuf>,
+}
+
+impl Serialize for Prepare {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.files.is_empty() {
+            return self.command.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("command", &self.command)?;
+        map.serialize_entry("files", &self.files)?;
+        map.end()
+    }
 }
 
 impl Default for Tests {

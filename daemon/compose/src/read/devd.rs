@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{OnChange, Tests, XDevd};
+use crate::model::{OnChange, Prepare, Tests, XDevd};
 use crate::node::Node;
 
 use super::{Keys, Reader};
@@ -11,6 +11,7 @@ const DEVD: Keys = Keys { known: &["on_change", "watch", "ignore", "supervise", 
 const ON_CHANGE: Keys = Keys { known: &["signal", "exec"], later: &[] };
 const TESTS: Keys =
     Keys { known: &["file", "service", "on_change", "timeout", "pool", "report", "prepare"], later: &[] };
+const PREPARE: Keys = Keys { known: &["command", "files"], later: &[] };
 /// Each warm environment is a set of running containers.
 const MAX_POOL: u32 = 32;
 
@@ -95,9 +96,34 @@ impl Reader<'_> {
                     out.pool = pool.unwrap_or(out.pool);
                 }
                 "report" => out.report = reader.word(value),
-                _ => out.prepare = reader.command(value),
+                _ => out.prepare = reader.prepare(value),
             }
         });
         Some(out)
+    }
+
+    /// A command, or a map that also names files.
+    fn prepare(&mut self, node: &Node) -> Option<Prepare> {
+        let (mut command, mut files) = (None, Vec::new());
+        if node.as_map().is_none() {
+            // Nothing to say about files.
+            command = Some(self.command(node)?);
+        } else {
+            self.map(node, &PREPARE, |reader, key, entry| match key {
+                "command" => command = reader.command(&entry.value),
+                _ => {
+                    let paths = reader.string_or_list(&entry.value);
+                    files = paths.iter().map(|path| reader.resolve(path)).collect();
+                }
+            });
+        }
+        // A command that cannot be read has been said to be one.
+        let said = command.is_none() && node.get("command").is_some_and(|command| !command.value.is_null());
+        let command = command.filter(|command| !command.is_empty());
+        if command.is_none() && !said {
+            self.error("empty-value", node.place, "`prepare` has no command")
+                .help("give it one: `prepare: python manage.py migrate`");
+        }
+        Some(Prepare { command: command?, files })
     }
 }

@@ -331,6 +331,9 @@ services:
   b:
     image: x
     x-devd: {on_change: {signal: HUP, exec: [x]}}
+  c:
+    image: x
+    x-devd: {tests: {prepare: {files: sql}}}
 "#,
         expect![[r#"
             error: unknown key `on_chang`
@@ -378,6 +381,13 @@ services:
                |
             12 |     x-devd: {on_change: {signal: HUP, exec: [x]}}
                |                         ^
+
+            error: `prepare` has no command
+              --> $DIR/compose.yaml:15:31
+               |
+            15 |     x-devd: {tests: {prepare: {files: sql}}}
+               |                               ^
+            help: give it one: `prepare: python manage.py migrate`
         "#]],
     );
 }

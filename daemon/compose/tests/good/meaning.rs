@@ -323,6 +323,20 @@ fn settings_for_devd() {
 }
 
 #[test]
+fn what_prepares_the_tests() {
+    let folder = Folder::new(&[(
+        "compose.yaml",
+        "services:\n  a: {image: x, x-devd: {tests: {prepare: rake db:migrate}}}\n  b: {image: x, x-devd: {tests: {prepare: {command: [make, db], files: sql}}}}\n",
+    )]);
+    let project = folder.load().unwrap().project;
+    let prepare = |name: &str| project.services[name].x_devd.tests.clone().unwrap().prepare.unwrap();
+    assert_eq!(prepare("a").command, ["rake", "db:migrate"]);
+    assert!(prepare("a").files.is_empty());
+    assert_eq!(prepare("b").command, ["make", "db"]);
+    assert_eq!(prepare("b").files, [project.dir.join("sql")]);
+}
+
+#[test]
 fn texts_that_look_like_something_else_survive_printing() {
     let texts = [
         "null",

@@ -5,7 +5,7 @@ use super::host::some_map;
 use super::link::Connection;
 use super::park::Parking;
 use super::wire::Call;
-use super::{build, create, environment, ports, registry, sync};
+use super::{build, create, environment, ports, registry, snapshot, sync};
 use crate::engine::spec::{Act, NetworkSpec, VolumeSpec};
 use crate::engine::{Applied, EngineError, Progress};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
@@ -72,6 +72,10 @@ pub(super) async fn apply(
         Act::Kill(container) => remove(connection, container).await.map(done),
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
+        Act::Snapshot(spec) => snapshot::snapshot(connection, spec).await.map(made),
+        Act::RemoveSnapshots { project, beyond } => {
+            snapshot::remove(connection, project, beyond.as_ref()).await.map(done)
+        }
         Act::RemoveEnvironment { project, environment } => {
             environment::remove(connection, project, environment).await.map(done)
         }

@@ -153,6 +153,12 @@ impl Call {
     }
 }
 
+/// The value of an answer that is one JSON document.
+pub(super) async fn json_of(response: Response<Incoming>) -> Result<Value, EngineError> {
+    let body = response.into_body().collect().await.map_err(unreachable)?;
+    serde_json::from_slice(&body.to_bytes()).map_err(not_understood)
+}
+
 /// The values of an answer that is a sequence of JSON documents, a line each.
 pub(super) fn json_lines<T>(response: Response<Incoming>) -> BoxStream<'static, Result<T, EngineError>>
 where
@@ -179,9 +185,7 @@ where
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let value = serde_json::from_slice(&line).map_err(|error| {
-                EngineError::Refused(format!("the engine's answer is not understood: {error}"))
-            })?;
+            let value = serde_json::from_slice(&line).map_err(not_understood)?;
             return Ok(Some((value, (body, buffer, ended))));
         }
     });
@@ -211,6 +215,10 @@ where
 /// A failed exchange as an error.
 pub(super) fn unreachable(error: impl std::error::Error) -> EngineError {
     EngineError::Unreachable(with_sources(&error))
+}
+
+fn not_understood(error: serde_json::Error) -> EngineError {
+    EngineError::Refused(format!("the engine's answer is not understood: {error}"))
 }
 
 /// Percent-encodes all but what never has a meaning in a query.
