@@ -7,6 +7,7 @@
 
 mod bursts;
 mod commands;
+mod databases;
 mod events;
 mod guard;
 mod idle;
@@ -43,6 +44,8 @@ pub(crate) struct Sizes {
     branch: usize,
     switches: u32,
     flurry: u32,
+    /// Pairs of saves.
+    pairs: u32,
 }
 
 const FULL: Sizes = Sizes {
@@ -58,6 +61,7 @@ const FULL: Sizes = Sizes {
     branch: 5_000,
     switches: 4,
     flurry: 20,
+    pairs: 10,
 };
 
 const QUICK: Sizes = Sizes {
@@ -73,6 +77,7 @@ const QUICK: Sizes = Sizes {
     branch: 500,
     switches: 2,
     flurry: 10,
+    pairs: 3,
 };
 
 #[derive(Debug)]
@@ -84,7 +89,7 @@ struct Flags {
     programs: PathBuf,
 }
 
-const CASES: std::ops::RangeInclusive<u32> = 1..=9;
+const CASES: std::ops::RangeInclusive<u32> = 1..=10;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -115,7 +120,7 @@ fn flags(arguments: Vec<String>) -> anyhow::Result<Flags> {
             "--case" => {
                 let case = arguments.next().and_then(|number| number.parse().ok());
                 let case = case.filter(|case| CASES.contains(case));
-                flags.case = Some(case.context("--case takes a number from 1 to 9")?);
+                flags.case = Some(case.context("--case takes a number from 1 to 10")?);
             }
             flag if flag.starts_with('-') => {
                 anyhow::bail!("{flag} is not known: --quick, --case N, or a file")
@@ -170,7 +175,8 @@ fn all(flags: &Flags, programs: &Programs, peers: &Peers, table: &mut Table) -> 
     group(&[4, 5, 6], &|| commands::rows(&World::new(programs)?, sizes, peers))?;
     group(&[7], &|| idle::rows(programs, sizes))?;
     group(&[8], &|| bursts::branches(&World::new(programs)?, sizes))?;
-    group(&[9], &|| bursts::many(&World::new(programs)?, sizes))
+    group(&[9], &|| bursts::many(&World::new(programs)?, sizes))?;
+    group(&[10], &|| databases::rows(&World::new(programs)?, sizes, peers))
 }
 
 /// When, where and with what.

@@ -47,7 +47,7 @@ pub(crate) struct Save {
 
 impl Save {
     /// The mark that the tests make first.
-    fn began(&self) -> String {
+    pub(crate) fn began(&self) -> String {
         format!("began {}", self.word)
     }
 
@@ -57,22 +57,34 @@ impl Save {
     }
 }
 
+/// The database beside the tests.
+pub(crate) const REDIS: &str = "image: redis:7";
+pub(crate) const POSTGRES: &str = "image: postgres:15\n    environment: {POSTGRES_PASSWORD: secret}\n    \
+                                   healthcheck: {test: [CMD, pg_isready, -q, -h, 127.0.0.1], interval: 1s}";
+
 impl Tested {
     pub(crate) fn new(world: &World, suffix: &str, takes: &'static str) -> anyhow::Result<Self> {
+        Self::with(world, suffix, takes, REDIS)
+    }
+
+    pub(crate) fn with(
+        world: &World,
+        suffix: &str,
+        takes: &'static str,
+        database: &str,
+    ) -> anyhow::Result<Self> {
         let (root, project) = world.project(suffix)?;
         let marks = world.marks(suffix)?;
         let this = Self { root, project, marks, takes, saves: std::cell::Cell::default() };
-        write(
-            &this.root.join("docker-compose.yml"),
-            "services:\n  app:\n    image: busybox:1\n    command: sleep 1000000\n    volumes: [\"./app:/src\"]\n    \
-             x-devd: {tests: {file: app/docker-compose.yml}}\n",
-        )?;
+        this.pool(1)?;
+        let condition = if database.contains("healthcheck") { "service_healthy" } else { "service_started" };
         let volume = &this.marks.volume;
         write(
             &this.root.join("app/docker-compose.yml"),
             &format!(
                 "services:\n  tests:\n    image: busybox:1\n    command: sh /src/test.sh\n    \
-                 volumes: [\".:/src\", \"marks:/marks\"]\n    depends_on: [db]\n  db:\n    image: redis:7\n\
+                 volumes: [\".:/src\", \"marks:/marks\"]\n    depends_on: {{db: {{condition: {condition}}}}}\n  \
+                 db:\n    {database}\n\
                  volumes:\n  marks: {{external: true, name: {volume}}}\n"
             ),
         )?;
@@ -87,6 +99,13 @@ impl Tested {
         this.save_to(1)?;
         this.save_to(0)?;
         Ok(this)
+    }
+
+    /// Says how many environments are to stand ready.
+    pub(crate) fn pool(&self, environments: u32) -> anyhow::Result<()> {
+        let tests = format!("{{file: app/docker-compose.yml, pool: {environments}}}");
+        let compose = "services:\n  app:\n    image: busybox:1\n    command: sleep 1000000\n    volumes: [\"./app:/src\"]";
+        write(&self.root.join("docker-compose.yml"), &format!("{compose}\n    x-devd: {{tests: {tests}}}\n"))
     }
 
     /// Saves other tests than before, to the file that was not saved last.

@@ -352,11 +352,21 @@ impl<E: Engine> Loop<E> {
         }
         let defined = |job: &Job| desired.suites.get(&job.service).map(|suite| &suite.definition);
         self.pool.retain(|job| defined(job) == Some(&job.definition));
+        let suites = self.blueprint.suites.iter();
+        let set_anew = suites.filter(|(name, suite)| {
+            blueprint.suites.get(*name).is_some_and(|new| new.settings != suite.settings)
+        });
+        let set_anew: Vec<ServiceName> = set_anew.map(|(name, _)| name.clone()).collect();
         let unknown = blueprint.suites.keys().filter(|name| !self.recalled.contains(*name));
         self.recall(unknown.cloned().collect());
         self.blueprint = Arc::clone(&blueprint);
         self.step(Event::Loaded(Box::new(desired)));
         self.blueprints.send_replace(blueprint);
+        // Others of the same kind, but not as many, or prepared in another way.
+        for service in set_anew {
+            self.pool.discard(&service);
+            self.keep_ready(&service);
+        }
         self.compare();
     }
 

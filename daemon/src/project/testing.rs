@@ -72,11 +72,7 @@ impl<E: Engine> Loop<E> {
     pub(super) fn touch(&mut self) {
         self.pool.touch();
         if !std::mem::replace(&mut self.touched, true) {
-            // The end of a run does it for its own suite: until then its images may be in the making.
-            let running = |service: &ServiceName| self.live.values().any(|live| live.run.service == *service);
-            let suites: Vec<ServiceName> =
-                self.blueprint.suites.keys().filter(|service| !running(service)).cloned().collect();
-            for service in &suites {
+            for service in self.blueprint.suites.keys() {
                 self.keep_ready(service);
             }
         }
@@ -168,8 +164,10 @@ impl<E: Engine> Loop<E> {
     }
 
     /// Has environments kept ready for the next runs, once there are images to make them from.
-    fn keep_ready(&self, service: &ServiceName) {
-        if self.images_owed.contains(service) || !self.farewells.is_empty() {
+    pub(super) fn keep_ready(&self, service: &ServiceName) {
+        // During a run its images may be in the making; its end comes here.
+        let running = self.live.values().any(|live| live.run.service == *service);
+        if running || self.images_owed.contains(service) || !self.farewells.is_empty() {
             return;
         }
         if let Some(job) = self.job(service, Vec::new()) {
