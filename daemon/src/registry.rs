@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 mod files;
 
-pub use files::load;
+pub use files::{load, load_files};
 
 /// All projects of the daemon. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Prints a project as devd understands it: `cargo run --example config -- FILE…` (or a folder).
 //!
-//! The environment is empty apart from `HOME` and `PATH`, so that two machines print the same.
+//! The environment is empty apart from `HOME`, `PATH` and what `--env NAME=VALUE` sets, so that two machines print the same.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "that is what it is for")]
 
@@ -12,9 +12,14 @@ use devd_compose::{Options, load, to_json, to_yaml};
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let yaml = args.iter().any(|arg| arg == "--yaml");
-    args.retain(|arg| arg != "--yaml");
+    let is_flag = |arg: &String| matches!(arg.as_str(), "--yaml" | "--env");
+    args.retain(|arg| !is_flag(arg));
     let mut options = Options { dir: std::env::current_dir().unwrap_or_default(), ..Options::default() };
     for arg in args {
+        if let Some((name, value)) = arg.split_once('=') {
+            options.env.insert(name.to_owned(), value.to_owned());
+            continue;
+        }
         let path = PathBuf::from(arg);
         if path.is_dir() {
             options.dir = options.dir.join(path);

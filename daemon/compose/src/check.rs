@@ -49,9 +49,19 @@ impl Reader<'_> {
                 }
                 ("undefined-volume", format!("there is no volume `{name}`"), self.volume_help(name))
             }
-            Kind::Secret | Kind::Config => {
+            Kind::Model => {
+                if project.models.contains_key(name) {
+                    return;
+                }
+                let help = match nearest(name, project.models.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("declare it at the top level: `models: {{{name}: {{model: …}}}}`"),
+                };
+                ("undefined-model", format!("there is no model `{name}`"), help)
+            }
+            Kind::Secret | Kind::BuildSecret | Kind::Config => {
                 let what = kind.noun();
-                let known = if *kind == Kind::Secret { &project.secrets } else { &project.configs };
+                let known = if *kind == Kind::Config { &project.configs } else { &project.secrets };
                 if known.contains_key(name) {
                     return;
                 }
@@ -59,13 +69,16 @@ impl Reader<'_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("declare it at the top level: `{what}s: {{{name}: {{file: …}}}}`"),
                 };
-                let code = if *kind == Kind::Secret { "undefined-secret" } else { "undefined-config" };
+                let code = if *kind == Kind::Config { "undefined-config" } else { "undefined-secret" };
                 (code, format!("there is no {what} `{name}`"), help)
             }
-            Kind::Dependency | Kind::Link | Kind::Namespace => {
+            Kind::Dependency | Kind::Link | Kind::Namespace | Kind::VolumesFrom | Kind::Context => {
                 let verb = match *kind {
                     Kind::Link => "links to",
-                    Kind::Namespace => "shares the network of",
+                    Kind::Namespace if reference.path.ends_with("network_mode") => "shares the network of",
+                    Kind::Namespace => "shares a namespace of",
+                    Kind::VolumesFrom => "mounts the volumes of",
+                    Kind::Context => "builds on",
                     _ => "depends on",
                 };
                 if name == service && *kind != Kind::Dependency {

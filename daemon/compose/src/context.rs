@@ -279,7 +279,7 @@ pub(crate) fn is_secret(path: &str) -> bool {
 }
 
 /// Keeps `KEY:` or `- KEY=` and hides what follows.
-fn mask(line: &str) -> String {
+pub(crate) fn mask(line: &str) -> String {
     let start = line.find(|c: char| !c.is_whitespace() && c != '-').unwrap_or(line.len());
     let (indent, rest) = line.split_at(start);
     let key = rest.find([':', '=']).filter(|end| {

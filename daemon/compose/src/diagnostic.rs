@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
+use std::fs;
 use std::path::PathBuf;
+
+use crate::context;
+use crate::model::Span;
 
 /// Why a project does not load: everything that is wrong with its files, not only the first thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +54,27 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// An error about what stands at `span`, for those who look at a project after it was loaded. `path` is the place
+    /// in the project, such as `services.api.ports`.
+    pub fn about(span: &Span, path: &str, code: &'static str, message: impl Into<String>) -> Self {
+        let text = fs::read_to_string(&span.file).unwrap_or_default();
+        let index = usize::try_from(span.line).unwrap_or_default().saturating_sub(1);
+        let line = text.lines().nth(index);
+        let hide = context::is_secret(path);
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            file: Some(span.file.to_path_buf()),
+            line: Some(span.line),
+            column: Some(span.column),
+            length: 1,
+            source_line: line.map(|line| if hide { context::mask(line) } else { line.to_owned() }),
+            path: path.to_owned(),
+            help: None,
+        }
+    }
+
     /// As it is shown to people, without a line feed at the end.
     pub fn render(&self) -> String {
         let severity = match self.severity {

@@ -1,18 +1,104 @@
 //! A project as `docker compose config` would print it.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use crate::model::{Project, Service};
 
-/// The shape of `docker compose config --format json`: `$` is doubled, so that it loads to the same project again.
+/// The shape of `docker compose config --format json`, byte for byte but for the order of keys: `$` is doubled.
 pub fn to_json(project: &Project) -> Value {
-    double_dollars(tree(project))
+    let mut tree = document(project);
+    for name in project.services.keys() {
+        if let Some(Value::Object(service)) = tree.pointer_mut(&format!("/services/{name}")) {
+            as_json_of_go(service);
+        }
+    }
+    double_dollars(tree)
 }
 
-/// The same as YAML.
+/// What Go's encoder makes of a service where it does not do as it does for YAML.
+pub(crate) fn as_json_of_go(service: &mut Map<String, Value>) {
+    for devices in service.get_mut("blkio_config").and_then(Value::as_object_mut).into_iter().flatten() {
+        for device in devices.1.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            *device = std::mem::take(device)
+                .into_iter()
+                .map(|(key, value)| match key.as_str() {
+                    "path" => ("Path".to_owned(), value),
+                    "rate" => ("Rate".to_owned(), value),
+                    "weight" => ("Weight".to_owned(), value),
+                    _ => (key, value),
+                })
+                .collect();
+        }
+    }
+    let limits = |holder: &mut Map<String, Value>| {
+        let limits = holder.get_mut("ulimits").and_then(Value::as_object_mut);
+        for (_, limit) in limits.into_iter().flatten() {
+            match limit {
+                // 0 counts as nothing said.
+                Value::Number(number) if number.as_i64() == Some(0) => *limit = json!({}),
+                Value::Object(range) => range.retain(|_, bound| bound.as_i64() != Some(0)),
+                _ => {}
+            }
+        }
+    };
+    limits(service);
+    let rules = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
+    for rule in rules.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+        rule.entry("exec").or_insert_with(|| json!({"command": null}));
+    }
+    for mount in service.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(Value::Object(bind)) = mount.get_mut("bind") {
+            bind.retain(|_, value| *value != Value::Bool(false));
+        }
+    }
+    service.get_mut("build").and_then(Value::as_object_mut).map(limits);
+}
+
+/// A project in compose's canonical form.
+fn document(project: &Project) -> Value {
+    let mut tree = tree(project);
+    let mut nameless = |section: &str, names: Vec<&String>| {
+        for name in names {
+            if let Some(Value::Object(entry)) = tree.pointer_mut(&format!("/{section}/{name}")) {
+                entry.remove("name");
+            }
+        }
+    };
+    nameless("networks", keys(&project.networks, |network| network.nameless));
+    nameless("volumes", keys(&project.volumes, |volume| volume.nameless));
+    nameless("secrets", keys(&project.secrets, |secret| secret.nameless));
+    nameless("configs", keys(&project.configs, |config| config.nameless));
+    for (name, service) in &project.services {
+        let links = service.links.iter().map(|link| &link.service);
+        // Compose waits for what a service links to; where that could never end, devd does not, and says so here.
+        let links = links.filter(|other| !project.closure(other).contains(name) && *other != name);
+        for other in links.filter(|other| !service.depends_on.contains_key(*other)).collect::<Vec<_>>() {
+            let Some(Value::Object(printed)) = tree.pointer_mut(&format!("/services/{name}")) else {
+                continue;
+            };
+            if let Value::Object(edges) = printed.entry("depends_on").or_insert_with(|| json!({})) {
+                let edge = json!({"condition": "service_started", "restart": true, "required": true});
+                edges.insert(other.clone(), edge);
+            }
+        }
+    }
+    tree
+}
+
+fn keys<T>(all: &BTreeMap<String, T>, wanted: impl Fn(&T) -> bool) -> Vec<&String> {
+    all.iter().filter(|(_, value)| wanted(value)).map(|(key, _)| key).collect()
+}
+
+/// The same as YAML, which loads to the same project again.
 pub fn to_yaml(project: &Project) -> String {
     let mut out = String::new();
-    if let Value::Object(mut map) = to_json(project) {
+    let mut tree = document(project);
+    if !project.models.is_empty() {
+        tree["models"] = self::tree(&project.models);
+    }
+    if let Value::Object(mut map) = double_dollars(tree) {
         // What a reader looks for first.
         let name = map.remove("name").unwrap_or_default();
         out.push_str("name: ");
@@ -57,9 +143,9 @@ fn double_dollars(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
         Value::Array(items) => Value::Array(items.into_iter().map(double_dollars).collect()),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, double_dollars(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.into_iter().map(|(key, value)| (key.replace('$', "$$"), double_dollars(value))).collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }

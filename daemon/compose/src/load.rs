@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::diagnostic::LoadError;
 use crate::discover::{self, Found};
 use crate::env::Env;
-use crate::model::Project;
+use crate::model::{Places, Project};
 use crate::node::Node;
 use crate::options::{Loaded, Options};
 use crate::read::Reader;
@@ -46,10 +46,13 @@ fn load_project(context: &mut Context, options: &Options, env: &mut Env<'_>) -> 
         ports_left: crate::read::MAX_PORTS,
         service: String::new(),
         references: Vec::new(),
+        places: Places::default(),
+        owners: Vec::new(),
     };
     let mut project = reader.project(&root, &name, &profiles);
     reader.check(&mut project);
     reader.prune(&mut project);
+    project.places = reader.places;
     project.dir = found.dir;
     project.files = found.files;
     if project.services.is_empty() && project.disabled_services.is_empty() && !context.has_errors() {

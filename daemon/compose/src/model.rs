@@ -8,10 +8,12 @@ mod container;
 mod deploy;
 mod devd;
 mod develop;
+mod extension;
 mod grant;
 mod host;
 mod mount;
 mod network;
+mod place;
 mod port;
 mod service;
 pub(crate) mod text;
@@ -22,15 +24,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use build::Build;
+pub use build::{Build, SshKey};
 pub use container::{Healthcheck, Logging, RestartPolicy, Ulimit};
-pub use deploy::{Deploy, DeployRestart, Placement, Preference, Resource, Resources, UpdateConfig};
+pub use deploy::{
+    Deploy, DeployRestart, GenericResource, Placement, Preference, Resource, Resources, UpdateConfig,
+};
 pub use devd::{OnChange, Prepare, Tests, XDevd};
 pub use develop::{Develop, WatchAction, WatchExec, WatchRule};
+pub use extension::{CredentialSpec, Hook, Model, ModelGrant, Provider};
 pub use grant::{Grant, SharedFile};
 pub use host::{Blkio, BlkioRate, BlkioWeight, Device, DeviceRequest, HostSettings};
-pub use mount::{Mount, MountKind, Volume};
+pub use mount::{Mount, MountKind, MountText, Volume};
 pub use network::{Attachment, Ipam, IpamPool, Network, NetworkMode};
+pub use place::Places;
 pub use port::{Port, PortRange};
 pub use service::{Condition, Dependency, Link, PullPolicy, Service};
 
@@ -60,6 +66,15 @@ pub struct Project {
     /// The configs that the enabled services use, by their name in the files.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub configs: BTreeMap<String, SharedFile>,
+    /// The language models of the files, used or not. Compose does not print them as JSON.
+    #[serde(skip)]
+    pub models: BTreeMap<String, Model>,
+    /// `x-…` at the top level.
+    #[serde(flatten)]
+    pub extensions: BTreeMap<String, serde_json::Value>,
+    /// Where everything stands.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 impl Project {
@@ -99,4 +114,8 @@ impl Default for Span {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
 }

@@ -24,12 +24,28 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
 /// `text` as an absolute path: `~` is the home folder, and what is relative starts at `dir`.
 pub(crate) fn resolve(dir: &Path, home: Option<&str>, text: &str) -> PathBuf {
     let path = match (text.strip_prefix('~'), home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            Path::new(home).join(rest.trim_start_matches('/'))
-        }
+        // What follows is below it, whoever is named: `~me/x`, too.
+        (Some(rest), Some(home)) => Path::new(home).join(rest.trim_start_matches('/')),
         _ => PathBuf::from(text),
     };
     clean(&dir.join(path))
+}
+
+/// With the first of its parts that is a symbolic link replaced by what that leads to, as compose does for what it
+/// watches.
+pub(crate) fn without_link(path: &Path) -> PathBuf {
+    let ancestors: Vec<&Path> = path.ancestors().collect();
+    let link = ancestors.into_iter().rev().find(|part| part.is_symlink());
+    let target = link.and_then(|link| Some((link, link.canonicalize().ok()?)));
+    match target {
+        Some((link, target)) => path.strip_prefix(link).map_or_else(
+            |_| path.to_owned(),
+            |rest| {
+                if rest.as_os_str().is_empty() { target.clone() } else { target.join(rest) }
+            },
+        ),
+        None => path.to_owned(),
+    }
 }
 
 /// The name of the folder in `dir` that is most like `name`.
@@ -80,7 +96,7 @@ mod tests {
             ("/a//b/.", "/a/b"),
             ("~/x", "/h/x"),
             ("~", "/h"),
-            ("~x", "/p/~x"),
+            ("~x", "/h/x"),
         ] {
             assert_eq!(resolve(Path::new("/p"), Some("/h"), text), Path::new(path), "{text}");
         }

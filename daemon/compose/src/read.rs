@@ -6,6 +6,7 @@ mod deploy;
 mod devd;
 mod develop;
 mod environment;
+mod extension;
 mod grants;
 mod host;
 mod mounts;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 use crate::context::{Context, Place};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
+use crate::model::Places;
 use crate::node::{Entry, Node, Value};
 use crate::paths::nearest;
 
@@ -53,14 +55,16 @@ pub(crate) struct Reader<'a> {
     pub(crate) service: String,
     /// What services say about other things of the project.
     pub(crate) references: Vec<project::Reference>,
+    pub(crate) places: Places,
+    /// Owners and modes of secrets and configs, which mean nothing to those that are files.
+    pub(crate) owners: Vec<project::Reference>,
 }
 
 /// The keys of one mapping.
-pub(crate) struct Keys {
-    pub(crate) known: &'static [&'static str],
-    /// Of the compose specification, but not loaded.
-    pub(crate) later: &'static [&'static str],
-}
+pub(crate) type Keys = [&'static str];
+
+/// Keys that compose learnt after the version that is followed here.
+const NEWER: [&str; 1] = ["pre_start"];
 
 impl Reader<'_> {
     pub(crate) fn within<R>(&mut self, segment: &str, read: impl FnOnce(&mut Self) -> R) -> R {
@@ -105,23 +109,24 @@ impl Reader<'_> {
         let Some(entries) = self.entries(node) else { return };
         for entry in entries {
             let key = &*entry.key;
-            if keys.known.contains(&key) {
-                self.within(key, |reader| read(reader, key, entry));
-            } else if keys.later.contains(&key) {
-                let message = format!("`{key}` is not supported yet");
+            if keys.contains(&key) {
                 self.within(key, |reader| {
-                    let help = "take it out, or move it to a file that only other tools read";
-                    reader.error("unsupported", entry.place, message).help(help);
+                    reader.note_place(entry.place);
+                    read(reader, key, entry);
+                });
+            } else if NEWER.contains(&key) {
+                let message = format!("`{key}` came with a later version of compose than is followed here");
+                self.within(key, |reader| {
+                    reader.error("unknown-key", entry.place, message).help("take it out");
                 });
             } else if !key.starts_with("x-") && !self.context.is_full() {
-                let candidates = keys.known.iter().chain(keys.later).copied();
-                let near = nearest(key, candidates).map(str::to_owned);
+                let near = nearest(key, keys.iter().copied()).map(str::to_owned);
                 let is_service = self.path.is_empty()
                     && (entry.value.get("image").is_some() || entry.value.get("build").is_some());
                 let help = match near {
                     _ if is_service => "a service belongs under `services:`".to_owned(),
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", keys.known.join(", ")),
+                    None => format!("known here: {}", keys.join(", ")),
                 };
                 let place = entry.place;
                 self.within(key, |reader| {
@@ -131,11 +136,41 @@ impl Reader<'_> {
         }
     }
 
-    /// The entries of a mapping; none when there is no value.
+    /// Reads a mapping for which nothing may stand.
+    pub(crate) fn map_or_nothing(
+        &mut self,
+        node: &Node,
+        keys: &Keys,
+        read: impl FnMut(&mut Self, &str, &Entry),
+    ) {
+        if !node.is_null() {
+            self.map(node, keys, read);
+        }
+    }
+
+    /// Only of what has parts, because there may be very many values.
+    fn note_place(&mut self, place: Place) {
+        let span = self.context.span(place);
+        self.places.insert(&self.path, span);
+    }
+
+    /// Says that a key has no value, where compose wants one. The form without `services:` was never so strict.
+    fn say_empty(&mut self, node: &Node) {
+        if !self.legacy {
+            let message = format!("`{}` has no value", self.path);
+            let help = "take the key out, or write what belongs there";
+            self.error("empty-value", node.place, message).help(help);
+        }
+    }
+
+    /// The entries of a mapping.
     fn entries<'n>(&mut self, node: &'n Node) -> Option<&'n [Entry]> {
         match &node.value {
             Value::Map(entries) => Some(entries),
-            _ if node.is_null() => Some(&[]),
+            _ if node.is_null() && !self.path.is_empty() => {
+                self.say_empty(node);
+                None
+            }
             Value::Scalar { .. } | Value::List(_) => {
                 self.wrong_type(node, "a mapping");
                 None
@@ -146,7 +181,12 @@ impl Reader<'_> {
     /// Reads a mapping with free keys.
     fn each_entry(&mut self, node: &Node, mut read: impl FnMut(&mut Self, &Entry)) {
         for entry in self.entries(node).unwrap_or_default() {
-            self.within(&entry.key, |reader| read(reader, entry));
+            self.within(&entry.key, |reader| {
+                if entry.value.as_text().is_none() || entry.value.is_null() {
+                    reader.note_place(entry.place);
+                }
+                read(reader, entry);
+            });
         }
     }
 
@@ -154,15 +194,21 @@ impl Reader<'_> {
         match &node.value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.within(&format!("[{index}]"), |reader| read(reader, item));
+                    self.within(&format!("[{index}]"), |reader| {
+                        if item.as_text().is_none() {
+                            reader.note_place(item.place);
+                        }
+                        read(reader, item);
+                    });
                 }
             }
-            _ if node.is_null() => {}
+            _ if node.is_null() => self.say_empty(node),
             Value::Scalar { .. } | Value::Map(_) => self.wrong_type(node, "a list"),
         }
     }
 
-    pub(crate) fn text(&mut self, node: &Node) -> Option<String> {
+    /// A text, a number, or true or false, as it stands.
+    pub(crate) fn single(&mut self, node: &Node) -> Option<String> {
         match node.as_text() {
             Some(_) if node.is_null() => {
                 let path = self.path.clone();
@@ -177,6 +223,36 @@ impl Reader<'_> {
         }
     }
 
+    /// A text, and nothing that YAML takes for something else. The form without `services:` was never so strict.
+    pub(crate) fn text(&mut self, node: &Node) -> Option<String> {
+        let text = self.single(node)?;
+        match scalar::kind(node) {
+            Some(kind) if kind != scalar::Kind::Text && !self.legacy => {
+                let secret = crate::context::is_secret(&self.path);
+                let shown = if secret { "this".to_owned() } else { format!("`{}`", shorten(&text)) };
+                let message = format!("`{}` must be a text, and {shown} is {}", self.path, kind.noun());
+                let help = match secret {
+                    true => "put it in quotes".to_owned(),
+                    false => format!("put it in quotes: `\"{}\"`", shorten(&text)),
+                };
+                self.error("wrong-type", node.place, message).help(help);
+                None
+            }
+            Some(_) | None => Some(text),
+        }
+    }
+
+    /// A text or a number, as compose writes it.
+    fn written(&mut self, node: &Node) -> Option<String> {
+        self.single(node)?;
+        scalar::as_written_by_compose(node)
+    }
+
+    /// Text that says nothing when it is empty, which it is where a variable is not set.
+    fn optional(&mut self, node: &Node) -> Option<String> {
+        self.text(node).filter(|text| !text.is_empty())
+    }
+
     /// Text that must not be empty.
     fn word(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
@@ -188,17 +264,46 @@ impl Reader<'_> {
         Some(text)
     }
 
+    /// True or false, or a text that says so.
     fn flag(&mut self, node: &Node) -> Option<bool> {
-        let text = self.text(node)?;
-        let flag = scalar::parse_flag(&text);
+        let text = self.single(node)?;
+        let flag = scalar::parse_word(&text);
         if flag.is_none() {
-            self.bad_value(node, "`true` or `false`");
+            self.bad_value(node, "`true` or `false`").help("write `true` or `false`");
         }
         flag
     }
 
+    /// True or false, and no text that says so.
+    fn plain_flag(&mut self, node: &Node) -> Option<bool> {
+        let flag = self.flag(node)?;
+        if scalar::kind(node) != Some(scalar::Kind::Flag) && !self.legacy {
+            let message = format!("`{}` must be true or false, and this is a text", self.path);
+            self.error("wrong-type", node.place, message).help("write `true` or `false`, without quotes");
+            return None;
+        }
+        Some(flag)
+    }
+
+    /// A mapping of names to texts and numbers.
+    fn options(&mut self, node: &Node) -> BTreeMap<String, String> {
+        if node.as_list().is_some() {
+            self.wrong_type(node, "a mapping");
+            return BTreeMap::new();
+        }
+        let mut out = BTreeMap::new();
+        self.each_entry(node, |reader, entry| {
+            if entry.value.is_null() {
+                reader.say_empty(&entry.value);
+            } else {
+                out.extend(reader.written(&entry.value).map(|text| (entry.key.to_string(), text)));
+            }
+        });
+        out
+    }
+
     fn parsed<T>(&mut self, node: &Node, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.text(node)?;
+        let text = self.single(node)?;
         let value = parse(&text);
         if value.is_none() {
             self.bad_value(node, wanted);
@@ -206,13 +311,17 @@ impl Reader<'_> {
         value
     }
 
+    /// Written in any way that YAML knows.
     fn number<T: FromStr>(&mut self, node: &Node, wanted: &str) -> Option<T> {
-        self.parsed(node, wanted, |text| text.parse().ok())
+        self.parsed(node, wanted, |text| {
+            text.parse().ok().or_else(|| scalar::as_written_by_compose(node)?.parse().ok())
+        })
     }
 
     fn duration(&mut self, node: &Node) -> Option<std::time::Duration> {
-        let text = self.text(node)?;
-        let value = crate::model::text::parse_duration(&text);
+        let text = self.single(node)?;
+        let is_text = self.legacy || scalar::kind(node) == Some(scalar::Kind::Text);
+        let value = crate::model::text::parse_duration(&text).filter(|_| is_text);
         if value.is_none() {
             self.bad_value(node, "a duration").help("write it like `1m30s`, `10s` or `500ms`");
         }
@@ -220,7 +329,7 @@ impl Reader<'_> {
     }
 
     fn size(&mut self, node: &Node) -> Option<u64> {
-        let text = self.text(node)?;
+        let text = self.single(node)?;
         let value = crate::model::text::parse_bytes(&text);
         if value.is_none() {
             self.bad_value(node, "a size").help("write it like `64m` or `1g`");
@@ -307,6 +416,7 @@ impl Reader<'_> {
                 self.each_item(node, |reader, item| words.extend(reader.text(item)));
                 Some(words)
             }
+            Value::Scalar { .. } if self.text(node).is_none() => None,
             Value::Scalar { text, .. } => match words::split(text) {
                 Ok(split) => {
                     if let Some(operator) = split.cut_at {
@@ -328,6 +438,44 @@ impl Reader<'_> {
                 self.wrong_type(node, "a string or a list");
                 None
             }
+        }
+    }
+
+    /// A list of strings, as they are.
+    fn listed(&mut self, node: &Node) -> Vec<String> {
+        let mut out = Vec::new();
+        self.each_item(node, |reader, item| out.extend(reader.text(item)));
+        out
+    }
+
+    /// A list of strings in which none may stand twice.
+    fn distinct(&mut self, node: &Node) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let mut out = Vec::new();
+        self.each_item(node, |reader, item| {
+            let Some(text) = reader.text(item) else { return };
+            if seen.insert(text.clone()) {
+                out.push(text);
+            } else {
+                reader
+                    .error("duplicate", item.place, format!("`{}` is there already", shorten(&text)))
+                    .help("keep one of them");
+            }
+        });
+        out
+    }
+
+    /// A size of which 0 says that there is no limit.
+    fn limit(&mut self, node: &Node) -> Option<u64> {
+        self.size(node).filter(|size| *size > 0)
+    }
+
+    /// The same path as compose prints it, which leaves what is absolute as it is.
+    fn resolve_text(&self, text: &str) -> String {
+        if text.starts_with('/') {
+            text.to_owned()
+        } else {
+            self.resolve(text).to_string_lossy().into_owned()
         }
     }
 

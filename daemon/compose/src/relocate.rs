@@ -9,6 +9,9 @@ use crate::node::{Entry, Node, Value};
 use crate::paths::resolve;
 use crate::substitute::Lookup as _;
 
+/// The key, which is nobody's business, under which the value of a variable travels with a secret or config.
+pub(crate) const VALUE: &str = "x-#value";
+
 /// Where the paths of a file start.
 pub(crate) struct Place<'a> {
     pub(crate) dir: &'a Path,
@@ -22,11 +25,7 @@ pub(crate) fn document(document: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     let sections = document.as_map().unwrap_or_default().iter().filter_map(|section| {
         let each: fn(&Rc<Node>, &Place<'_>) -> Rc<Node> = match &*section.key {
             "services" => service,
-            "secrets" | "configs" => |node, place| {
-                keys(node, &mut |key, node| {
-                    if key == "file" { path(node, place) } else { Rc::clone(node) }
-                })
-            },
+            "secrets" | "configs" => shared_file,
             "volumes" => volume,
             "name" | "version" => return None,
             key if key.starts_with("x-") => return None,
@@ -64,12 +63,27 @@ pub(crate) fn service(service: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     })
 }
 
+fn shared_file(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
+    let moved = keys(node, &mut |key, node| if key == "file" { path(node, place) } else { Rc::clone(node) });
+    let variable = moved.get("environment").and_then(|entry| entry.value.as_text());
+    match (variable.and_then(|name| place.env.get(name)), moved.as_map()) {
+        (Some(value), Some(entries)) => {
+            let value = Rc::new(Node::text(moved.place, value));
+            let value = Entry { key: Rc::from(VALUE), place: moved.place, value };
+            let entries = entries.iter().cloned().chain([value]).collect();
+            Rc::new(Node { value: Value::Map(entries), ..(*moved).clone() })
+        }
+        _ => moved,
+    }
+}
+
 fn build(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     if node.as_map().is_none() {
         return context(node, place);
     }
     let build = keys(node, &mut |key, node| match key {
         "context" => context(node, place),
+        "additional_contexts" => additional_contexts(node, place),
         "args" if place.volumes.is_some() => environment(node, place),
         _ => Rc::clone(node),
     });
@@ -84,6 +98,22 @@ fn build(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     }
 }
 
+fn additional_contexts(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
+    match &node.value {
+        Value::Map(_) => keys(node, &mut |_, node| context(node, place)),
+        Value::List(_) => {
+            items(node, &mut |item| match item.as_text().and_then(|text| text.split_once('=')) {
+                Some((name, text)) if !crate::read::is_remote(text) && !text.starts_with(['/', '~']) => {
+                    let text = format!("{name}={}", resolve(place.dir, None, text).display());
+                    Rc::new(Node { tag: item.tag, ..Node::text(item.place, text) })
+                }
+                Some(_) | None => Rc::clone(item),
+            })
+        }
+        Value::Scalar { .. } => Rc::clone(node),
+    }
+}
+
 fn context(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     let remote = node.as_text().is_some_and(crate::read::is_remote);
     if remote { Rc::clone(node) } else { path(node, place) }
@@ -92,10 +122,9 @@ fn context(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
 fn volume(node: &Rc<Node>, place: &Place<'_>) -> Rc<Node> {
     let text =
         |node: &Node, key: &str| node.get(key).and_then(|entry| entry.value.as_text().map(str::to_owned));
-    let local = text(node, "driver").is_none_or(|driver| driver == "local");
+    let local = text(node, "driver").is_some_and(|driver| driver == "local");
     keys(node, &mut |key, node| {
-        let is_bind =
-            text(node, "o").is_some_and(|options| options.split(',').any(|option| option == "bind"));
+        let is_bind = text(node, "o").is_some_and(|options| options == "bind");
         if key != "driver_opts" || !local || !is_bind {
             return Rc::clone(node);
         }

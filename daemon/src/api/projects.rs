@@ -60,10 +60,10 @@ pub(super) async fn resolve(State(app): State<App>, Body(source): Body<ProjectSo
 #[utoipa::path(post, path = "/v1/config", tag = "projects", request_body = ProjectSource,
     responses((status = 200, body = Config), (status = 422, body = Problem)))]
 pub(super) async fn config(Body(source): Body<ProjectSource>) -> Answer<Config> {
-    let blueprint = registry::load(source).await?;
+    let loaded = registry::load_files(source).await?;
     Ok(Json(Config {
-        config: Value(devd_compose::to_json(&blueprint.project)),
-        yaml: devd_compose::to_yaml(&blueprint.project),
-        warnings: blueprint.warnings.iter().map(problem::diagnostic).collect(),
+        config: Value(devd_compose::to_json(&loaded.project)),
+        yaml: devd_compose::to_yaml(&loaded.project),
+        warnings: loaded.warnings.iter().map(problem::diagnostic).collect(),
     }))
 }

@@ -2,6 +2,7 @@
 //! ([`stack`]), of the logic ([`Blueprint::desired`]) and of the watcher ([`watching`]).
 
 pub mod preparation;
+mod refused;
 mod stack;
 mod watching;
 
@@ -69,6 +70,10 @@ impl Blueprint {
     pub fn load(source: &ProjectSource) -> Result<Self, LoadError> {
         let options = options(source);
         let loaded = devd_compose::load(&options)?;
+        let refused = refused::fields(&loaded.project);
+        if !refused.is_empty() {
+            return Err(LoadError { diagnostics: refused, inputs: loaded.inputs });
+        }
         let mut blueprint = Self {
             loaded: true,
             name: ProjectName::new(loaded.project.name.clone()),
@@ -97,6 +102,11 @@ impl Blueprint {
         match devd_compose::find_suite(&self.project, name, options) {
             Ok(None) => {}
             Ok(Some(suite)) => {
+                if let Some(first) = refused::fields(&suite.project).into_iter().next() {
+                    self.inputs.extend(suite.inputs);
+                    self.broken_suites.insert(service, first);
+                    return;
+                }
                 self.inputs.extend(suite.inputs.iter().cloned());
                 self.warnings.extend(suite.warnings.iter().cloned());
                 self.suites.insert(service, suite);
@@ -140,7 +150,13 @@ impl Blueprint {
                 build: service.build.as_ref().map(|build| digest([json(build)])),
                 pull: match service.pull_policy {
                     Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
-                    Some(PullPolicy::Always | PullPolicy::Missing) | None => Pull::Missing,
+                    Some(
+                        PullPolicy::Always
+                        | PullPolicy::Missing
+                        | PullPolicy::Refresh
+                        | PullPolicy::Every { .. },
+                    )
+                    | None => Pull::Missing,
                 },
                 needs: needs(service),
             };

@@ -204,7 +204,7 @@ impl<'a> Stack<'a> {
             let network = self.project.networks.get(key);
             let name = network.map_or(key.as_str(), |network| &network.name);
             let mut aliases = vec![container.clone(), service.name.clone()];
-            aliases.extend(attachment.aliases.iter().cloned());
+            aliases.extend(attachment.iter().flat_map(|attachment| attachment.aliases.iter().cloned()));
             aliases.dedup();
             // The name of a service is an alias of its container on every network; only other names need a link.
             let links = service.links.iter().filter(|link| link.alias != link.service);
@@ -216,7 +216,7 @@ impl<'a> Stack<'a> {
                 network: self.resource(key, name, network.is_some_and(|network| network.external)),
                 aliases,
                 links: links.collect(),
-                ipv4_address: attachment.ipv4_address.clone(),
+                ipv4_address: attachment.as_ref().and_then(|attachment| attachment.ipv4_address.clone()),
             }
         });
         endpoints.collect()

@@ -1,12 +1,12 @@
 //! Reading the files of projects, and following them.
 
 use super::{Entry, Registry};
-use crate::blueprint::Blueprint;
+use crate::blueprint::{self, Blueprint};
 use crate::engine::Engine;
 use crate::problem;
 use crate::project::{Handle, Message, Request, run};
 use crate::watch::{WatchError, WatchSet};
-use devd_compose::LoadError;
+use devd_compose::{LoadError, Loaded};
 use devd_logic::Memory;
 use devd_proto::{Code, Diagnostic, Problem, ProjectName, ProjectSource};
 use std::collections::BTreeSet;
@@ -23,6 +23,15 @@ struct NotLoaded {
 impl From<LoadError> for NotLoaded {
     fn from(error: LoadError) -> Self {
         Self { problem: problem::load_error(&error), inputs: error.inputs }
+    }
+}
+
+/// What a project's files say, the services that only serve as tests among it, and what devd does not do yet.
+pub async fn load_files(source: ProjectSource) -> Result<Loaded, Problem> {
+    let options = blueprint::options(&source);
+    match tokio::task::spawn_blocking(move || devd_compose::load(&options)).await {
+        Ok(loaded) => loaded.map_err(|error| problem::load_error(&error)),
+        Err(error) => Err(Problem::new(Code::Internal, format!("reading the compose files failed: {error}"))),
     }
 }
 

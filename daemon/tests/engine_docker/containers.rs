@@ -190,11 +190,10 @@ async fn a_folder_may_have_any_name() {
 async fn named_volumes_keep_and_anonymous_ones_go() {
     staged("volumes", |stage| async move {
         stage.act(Act::CreateVolume(stage.volume("data"))).await.unwrap();
-        let volume = |target: &str, key: Option<&str>| Mount {
-            target: target.to_owned(),
-            read_only: false,
-            kind: MountKind::Volume { source: key.map(str::to_owned), nocopy: false, subpath: None },
-            span: Span::default(),
+        let volume = |target: &str, key: Option<&str>| {
+            let source = key.map(str::to_owned);
+            let labels = Default::default();
+            Mount::new(target, MountKind::Volume { source, nocopy: false, subpath: None, labels })
         };
         let mut spec = stage.script("web", "cat /data/kept; echo kept > /data/kept; test -d /scratch");
         spec.service.volumes = vec![volume("/data", Some("data")), volume("/scratch", None)];

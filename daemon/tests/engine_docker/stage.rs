@@ -1,6 +1,6 @@
 //! A project of its own for each test, on the real engine, gone afterwards whatever happens.
 
-use devd_compose::model::{Mount, MountKind, Network, Service, Span, Volume};
+use devd_compose::model::{Mount, MountKind, Network, Service, Volume};
 use devd_proto::{EngineState, Stream};
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::spec::{Act, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
@@ -195,6 +195,7 @@ pub(crate) fn bind(source: &Path, target: &str) -> Mount {
         create_host_path: true,
         propagation: None,
         selinux: None,
+        recursive: None,
     };
-    Mount { target: target.to_owned(), read_only: false, kind, span: Span::default() }
+    Mount::new(target, kind)
 }

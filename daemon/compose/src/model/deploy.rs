@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{DeviceRequest, RestartPolicy, text};
@@ -11,7 +12,7 @@ use super::{DeviceRequest, RestartPolicy, text};
 pub struct Deploy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Always one container.
+    /// How many containers; see [`Service::replicas`](super::Service::replicas).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -50,6 +51,33 @@ pub struct Resource {
     /// Of reservations only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceRequest>,
+    /// Of reservations only. Nothing to a single machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generic_resources: Vec<GenericResource>,
+}
+
+/// Something countable of a node of a swarm. `None`: the entry is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GenericResource {
+    pub kind: Option<String>,
+    pub value: Option<i64>,
+}
+
+impl Serialize for GenericResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Discrete<'a> {
+            kind: &'a str,
+            value: i64,
+        }
+        let mut map = serializer.serialize_map(None)?;
+        if self.kind.is_some() || self.value.is_some() {
+            let kind = self.kind.as_deref().unwrap_or_default();
+            let discrete = Discrete { kind, value: self.value.unwrap_or_default() };
+            map.serialize_entry("discrete_resource_spec", &discrete)?;
+        }
+        map.end()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -112,7 +140,7 @@ pub struct UpdateConfig {
 
 fn number<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match value.as_deref().map(str::parse::<f64>) {
-        Some(Ok(number)) => serializer.serialize_f64(number),
+        Some(Ok(number)) => text::single(number, serializer),
         Some(Err(_)) | None => serializer.serialize_none(),
     }
 }

@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Span, is_false};
+use super::{Hook, Span, is_false};
 
 /// The compose specification's own way to say what a change on the disk does.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -49,15 +48,4 @@ pub enum WatchAction {
 }
 
 /// What `sync+exec` runs in the container after the files are there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct WatchExec {
-    pub command: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    #[serde(skip_serializing_if = "is_false")]
-    pub privileged: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub working_dir: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<String, Option<String>>,
-}
+pub type WatchExec = Hook;

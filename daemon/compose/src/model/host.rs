@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{is_false, text};
+use super::{CredentialSpec, Hook, ModelGrant, Provider, is_false, text};
 
 /// What a service asks of its host beyond the everyday: shares, devices, namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -19,6 +19,8 @@ pub struct HostSettings {
     pub cgroup: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup_parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_spec: Option<CredentialSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<i64>,
     /// In hundredths of a percent, as the engine wants it.
@@ -46,14 +48,20 @@ pub struct HostSettings {
     pub dns_search: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domainname: Option<String>,
+    /// Containers from elsewhere, as `NAME` or `NAME:ALIAS`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external_links: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<DeviceRequest>,
-    /// `host`, `private`, `shareable`, `none` or `container:…`.
+    /// `host`, `private`, `shareable`, `none`, `container:…` or `service:…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipc: Option<String>,
     /// `default`, `process` or `hyperv`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<String>,
+    /// Of the container, on its first network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac_address: Option<String>,
     /// In bytes.
     #[serde(serialize_with = "text::bytes", skip_serializing_if = "Option::is_none")]
     pub mem_reservation: Option<u64>,
@@ -63,30 +71,45 @@ pub struct HostSettings {
     /// Memory and swap together, in bytes; -1 is no limit.
     #[serde(serialize_with = "signed", skip_serializing_if = "Option::is_none")]
     pub memswap_limit: Option<i64>,
+    /// Keys of [`Project::models`](super::Project::models). `None` as a value: only named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, Option<ModelGrant>>,
     #[serde(skip_serializing_if = "is_false")]
     pub oom_kill_disable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i64>,
-    /// `host` or `container:…`.
+    /// `host`, `container:…` or `service:…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<String>,
     /// -1 is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<i64>,
+    /// Run in the container after each of its starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<Hook>,
+    /// Run in the container before it is stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<Hook>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
-    /// Always one container.
+    /// How many containers; see [`Service::replicas`](super::Service::replicas).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<u32>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub storage_opt: BTreeMap<String, String>,
+    /// Whether the container gets the engine's socket and the user's credentials.
+    #[serde(skip_serializing_if = "is_false")]
+    pub use_api_socket: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userns_mode: Option<String>,
+    /// `host` or `service:…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uts: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_driver: Option<String>,
-    /// Containers from elsewhere: `container:NAME` with `:ro` or `:rw` at its end, perhaps.
+    /// Services, or containers from elsewhere as `container:NAME`, with `:ro` or `:rw` at the end, perhaps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes_from: Vec<String>,
 }

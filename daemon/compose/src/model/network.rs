@@ -1,16 +1,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{Span, is_false};
+use super::{Span, is_false, is_zero};
 
 /// A network of the project.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Network {
     /// Its name at the engine.
     pub name: String,
+    /// Whether the file gives it an empty name, which is none.
+    #[serde(skip)]
+    pub nameless: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -23,6 +25,12 @@ pub struct Network {
     pub internal: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub attachable: bool,
+    /// `None`: the engine decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_ipv4: Option<bool>,
+    /// `None`: the engine decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_ipv6: Option<bool>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     pub ipam: Ipam,
@@ -37,6 +45,9 @@ pub struct Ipam {
     pub driver: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<IpamPool>,
+    /// Of the driver. Compose drops them, so they are not printed.
+    #[serde(skip)]
+    pub options: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -52,27 +63,30 @@ pub struct IpamPool {
 }
 
 /// How a service is on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Attachment {
     /// Besides the service's name, which is always one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// The network with the highest is the one whose gateway the container uses.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gw_priority: i64,
+    /// Of the container's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv4_address: Option<String>,
-}
-
-impl Serialize for Attachment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if *self == Self::default() {
-            return serializer.serialize_none();
-        }
-        let mut map = serializer.serialize_map(None)?;
-        if !self.aliases.is_empty() {
-            map.serialize_entry("aliases", &self.aliases)?;
-        }
-        if let Some(address) = &self.ipv4_address {
-            map.serialize_entry("ipv4_address", address)?;
-        }
-        map.end()
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_address: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link_local_ips: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac_address: Option<String>,
+    /// Networks with a higher one are connected first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i64,
 }
 
 /// A network that is not one of the project's.

@@ -80,7 +80,8 @@ pub struct Service {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub networks: BTreeMap<String, Attachment>,
+    /// `None` as a value: nothing but the name.
+    pub networks: BTreeMap<String, Option<Attachment>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -144,11 +145,18 @@ impl Service {
         self.depends_on.keys().map(String::as_str).chain(links).chain(shared)
     }
 
+    /// How many containers it is.
+    pub fn replicas(&self) -> u32 {
+        let deployed = || self.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        self.host.scale.or_else(deployed).unwrap_or(1)
+    }
+
     /// Everything mounted into the container: its volumes, and the files of its secrets and configs.
     pub fn mounts(&self) -> Vec<Mount> {
         let mut all = self.volumes.clone();
-        let secrets = self.secrets.iter().map(|grant| grant.mount("/run/secrets"));
-        let configs = self.configs.iter().map(|grant| grant.mount(""));
+        let is_file = |grant: &&Grant| !grant.file.as_os_str().is_empty();
+        let secrets = self.secrets.iter().filter(is_file).map(|grant| grant.mount("/run/secrets"));
+        let configs = self.configs.iter().filter(is_file).map(|grant| grant.mount(""));
         for mount in secrets.chain(configs) {
             // What is mounted by hand was meant.
             if !all.iter().any(|known| known.target == mount.target) {
@@ -208,7 +216,11 @@ impl Service {
     pub fn binds(&self) -> impl Iterator<Item = (&std::path::Path, &Mount)> {
         self.volumes.iter().filter_map(|mount| match &mount.kind {
             MountKind::Bind { source, .. } => Some((source.as_path(), mount)),
-            MountKind::Volume { .. } | MountKind::Tmpfs { .. } => None,
+            MountKind::Volume { .. }
+            | MountKind::Tmpfs { .. }
+            | MountKind::Image { .. }
+            | MountKind::Pipe { .. }
+            | MountKind::Cluster { .. } => None,
         })
     }
 }
@@ -256,11 +268,32 @@ impl Serialize for Link {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// When an image is pulled, or built.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullPolicy {
     Always,
     Never,
     Missing,
     Build,
+    /// Nothing says how old an image may be, so it counts as [`PullPolicy::Missing`].
+    Refresh,
+    /// Again when the last time is so long ago.
+    Every {
+        age: Duration,
+        /// As the file says it: `daily`, `weekly`, `every_…`.
+        text: String,
+    },
+}
+
+impl Serialize for PullPolicy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Always => "always",
+            Self::Never => "never",
+            Self::Missing => "missing",
+            Self::Build => "build",
+            Self::Refresh => "refresh",
+            Self::Every { text, .. } => text,
+        })
+    }
 }

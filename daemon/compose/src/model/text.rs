@@ -27,9 +27,19 @@ pub(super) fn nano_cpus<S: Serializer>(value: &Option<u64>, serializer: S) -> Re
     match value {
         Some(nanos) if nanos % 1_000_000_000 == 0 => serializer.serialize_u64(nanos / 1_000_000_000),
         #[expect(clippy::cast_precision_loss, reason = "a share of a CPU has few digits")]
-        Some(nanos) => serializer.serialize_f64(*nanos as f64 / 1e9),
+        Some(nanos) => single(*nanos as f64 / 1e9, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// With as many digits as a number of single precision has, which is what compose keeps of it.
+#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+pub(super) fn single<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Error> {
+    let shortest: f64 = (value as f32).to_string().parse().unwrap_or(value);
+    if shortest.fract() == 0.0 && shortest.abs() < 1e15 {
+        return serializer.serialize_i64(shortest as i64);
+    }
+    serializer.serialize_f64(shortest)
 }
 
 /// `1m30s`, as Go writes it.

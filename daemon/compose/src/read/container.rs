@@ -7,20 +7,15 @@ use crate::node::{Node, Value};
 
 use super::{Keys, Reader};
 
-const HEALTHCHECK: Keys = Keys {
-    known: &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"],
-    later: &[],
-};
-const LOGGING: Keys = Keys { known: &["driver", "options"], later: &[] };
-const ULIMIT: Keys = Keys { known: &["soft", "hard"], later: &[] };
+const HEALTHCHECK: &Keys =
+    &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"];
+const LOGGING: &Keys = &["driver", "options"];
+const ULIMIT: &Keys = &["soft", "hard"];
 
 impl Reader<'_> {
     pub(super) fn healthcheck(&mut self, node: &Node) -> Option<Healthcheck> {
-        if node.is_null() {
-            return None;
-        }
         let mut out = Healthcheck::default();
-        self.map(node, &HEALTHCHECK, |reader, key, entry| {
+        self.map(node, HEALTHCHECK, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 "test" => out.test = reader.health_test(value),
@@ -36,8 +31,8 @@ impl Reader<'_> {
     }
 
     fn health_test(&mut self, node: &Node) -> Option<Vec<String>> {
-        if let Value::Scalar { text, .. } = &node.value {
-            return (!node.is_null()).then(|| vec!["CMD-SHELL".to_owned(), text.to_string()]);
+        if let Value::Scalar { .. } = &node.value {
+            return self.text(node).map(|text| vec!["CMD-SHELL".to_owned(), text]);
         }
         let words = self.command(node)?;
         let help = "begin it with `CMD` for a program and its arguments, `CMD-SHELL` for one line of shell, or `NONE`";
@@ -62,13 +57,17 @@ impl Reader<'_> {
     }
 
     pub(super) fn logging(&mut self, node: &Node) -> Option<Logging> {
-        if node.is_null() {
-            return None;
-        }
         let mut out = Logging::default();
-        self.map(node, &LOGGING, |reader, key, entry| match key {
-            "driver" => out.driver = reader.word(&entry.value),
-            _ => out.options = reader.full_pairs(&entry.value),
+        self.map(node, LOGGING, |reader, key, entry| match key {
+            "driver" => out.driver = reader.optional(&entry.value),
+            _ => {
+                let values = reader.entries(&entry.value).unwrap_or_default();
+                if values.iter().any(|entry| entry.value.is_null()) {
+                    out.options = reader.full_pairs(&entry.value);
+                } else {
+                    out.options = reader.options(&entry.value);
+                }
+            }
         });
         Some(out)
     }
@@ -79,7 +78,7 @@ impl Reader<'_> {
             let limit = if entry.value.as_map().is_some() {
                 reader.ulimit_range(&entry.value)
             } else {
-                reader.limit(&entry.value).map(Ulimit::Single)
+                reader.ulimit(&entry.value).map(Ulimit::Single)
             };
             out.extend(limit.map(|limit| (entry.key.to_string(), limit)));
         });
@@ -88,9 +87,9 @@ impl Reader<'_> {
 
     fn ulimit_range(&mut self, node: &Node) -> Option<Ulimit> {
         let (mut soft, mut hard) = (None, None);
-        self.map(node, &ULIMIT, |reader, key, entry| match key {
-            "soft" => soft = reader.limit(&entry.value),
-            _ => hard = reader.limit(&entry.value),
+        self.map(node, ULIMIT, |reader, key, entry| match key {
+            "soft" => soft = reader.ulimit(&entry.value),
+            _ => hard = reader.ulimit(&entry.value),
         });
         for key in ["soft", "hard"] {
             if node.get(key).is_none() {
@@ -100,12 +99,12 @@ impl Reader<'_> {
         Some(Ulimit::Range { soft: soft?, hard: hard? })
     }
 
-    fn limit(&mut self, node: &Node) -> Option<i64> {
+    fn ulimit(&mut self, node: &Node) -> Option<i64> {
         self.parsed(node, "a limit", |text| text.parse().ok().filter(|limit| *limit >= -1))
     }
 
     pub(super) fn restart(&mut self, node: &Node) -> Option<RestartPolicy> {
-        let text = self.text(node)?;
+        let text = self.optional(node)?;
         if let Some(count) = text.strip_prefix("on-failure:") {
             let max_retries = count.parse().ok();
             if max_retries.is_none() {
@@ -114,11 +113,8 @@ impl Reader<'_> {
             }
             return Some(RestartPolicy::OnFailure { max_retries });
         }
-        // `restart: no` is a boolean to some writers of YAML.
         let known = [
             ("no", RestartPolicy::No),
-            ("false", RestartPolicy::No),
-            ("", RestartPolicy::No),
             ("always", RestartPolicy::Always),
             ("unless-stopped", RestartPolicy::UnlessStopped),
             ("on-failure", RestartPolicy::OnFailure { max_retries: None }),
@@ -135,23 +131,31 @@ impl Reader<'_> {
 
     pub(super) fn pull_policy(&mut self, node: &Node) -> Option<PullPolicy> {
         let text = self.text(node)?;
-        if matches!(text.as_str(), "daily" | "weekly") || text.starts_with("every_") {
-            let message = format!("the pull policy `{text}` is not supported yet");
-            self.error("unsupported", node.place, message).help("known are always, missing, never and build");
-            return None;
+        let age = match text.as_str() {
+            "daily" => Some("1d"),
+            "weekly" => Some("1w"),
+            _ => text.strip_prefix("every_"),
+        };
+        if let Some(age) = age {
+            let Some(age) = crate::model::text::parse_duration(age) else {
+                let help = "write a time after `every_`, such as `every_12h` or `every_3d`";
+                self.bad_value(node, "a pull policy").help(help);
+                return None;
+            };
+            return Some(PullPolicy::Every { age, text });
         }
-        let known = [
-            ("always", PullPolicy::Always),
-            ("missing", PullPolicy::Missing),
-            ("if_not_present", PullPolicy::Missing),
-            ("never", PullPolicy::Never),
-            ("build", PullPolicy::Build),
-        ];
-        self.choice(node, &known)
+        let words = ["always", "missing", "if_not_present", "never", "build", "refresh"];
+        match self.choice(node, &words.map(|word| (word, word)))? {
+            "always" => Some(PullPolicy::Always),
+            "never" => Some(PullPolicy::Never),
+            "build" => Some(PullPolicy::Build),
+            "refresh" => Some(PullPolicy::Refresh),
+            _ => Some(PullPolicy::Missing),
+        }
     }
 
     pub(super) fn network_mode(&mut self, node: &Node) -> Option<NetworkMode> {
-        let text = self.word(node)?;
+        let text = self.optional(node)?;
         let named =
             |prefix: &str| text.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
         Some(match text.as_str() {

@@ -1,56 +1,52 @@
 //! `deploy`, and the devices that `gpus` asks for.
 
 use crate::model::{
-    Deploy, DeployRestart, DeviceRequest, Placement, Preference, Resource, Resources, Service, UpdateConfig,
+    Deploy, DeployRestart, DeviceRequest, GenericResource, Placement, Preference, Resource, Resources,
+    Service, UpdateConfig,
 };
 use crate::node::Node;
 
 use super::{Keys, Reader};
 
-const DEPLOY: Keys = Keys {
-    known: &[
-        "mode",
-        "replicas",
-        "labels",
-        "update_config",
-        "rollback_config",
-        "resources",
-        "restart_policy",
-        "placement",
-        "endpoint_mode",
-    ],
-    later: &[],
-};
-const RESOURCES: Keys = Keys { known: &["limits", "reservations"], later: &[] };
-const LIMITS: Keys = Keys { known: &["cpus", "memory", "pids"], later: &[] };
-const RESERVATIONS: Keys = Keys { known: &["cpus", "memory", "devices"], later: &["generic_resources"] };
-const RESTART: Keys = Keys { known: &["condition", "delay", "max_attempts", "window"], later: &[] };
-const PLACEMENT: Keys = Keys { known: &["constraints", "preferences", "max_replicas_per_node"], later: &[] };
-const PREFERENCE: Keys = Keys { known: &["spread"], later: &[] };
-const UPDATE: Keys = Keys {
-    known: &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"],
-    later: &[],
-};
-const DEVICE: Keys =
-    Keys { known: &["capabilities", "driver", "count", "device_ids", "options"], later: &[] };
+const DEPLOY: &Keys = &[
+    "mode",
+    "replicas",
+    "labels",
+    "update_config",
+    "rollback_config",
+    "resources",
+    "restart_policy",
+    "placement",
+    "endpoint_mode",
+];
+const RESOURCES: &Keys = &["limits", "reservations"];
+const LIMITS: &Keys = &["cpus", "memory", "pids"];
+const RESERVATIONS: &Keys = &["cpus", "memory", "devices", "generic_resources"];
+const GENERIC: &Keys = &["discrete_resource_spec"];
+const DISCRETE: &Keys = &["kind", "value"];
+const RESTART: &Keys = &["condition", "delay", "max_attempts", "window"];
+const PLACEMENT: &Keys = &["constraints", "preferences", "max_replicas_per_node"];
+const PREFERENCE: &Keys = &["spread"];
+const UPDATE: &Keys = &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"];
+const DEVICE: &Keys = &["capabilities", "driver", "count", "device_ids", "options"];
 /// Those of Swarm, and those of `restart`.
 const CONDITIONS: [&str; 6] = ["any", "none", "on-failure", "always", "no", "unless-stopped"];
 
 impl Reader<'_> {
     pub(super) fn deploy(&mut self, node: &Node) -> Option<Deploy> {
         let mut out = Deploy::default();
-        self.map(node, &DEPLOY, |reader, key, entry| {
+        self.map_or_nothing(node, DEPLOY, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                "mode" => out.mode = reader.word(value),
-                "replicas" => out.replicas = reader.one_container(value),
+                "mode" => out.mode = reader.optional(value),
+                "replicas" => out.replicas = reader.number(value, "a number of containers"),
                 "labels" => out.labels = reader.full_pairs(value),
                 "update_config" => out.update_config = reader.update_config(value),
                 "rollback_config" => out.rollback_config = reader.update_config(value),
                 "resources" => out.resources = reader.resources(value),
                 "restart_policy" => out.restart_policy = reader.deploy_restart(value),
                 "placement" => out.placement = reader.placement(value),
-                _ => out.endpoint_mode = reader.word(value),
+                _ => out.endpoint_mode = reader.optional(value),
             }
         });
         (!node.is_null()).then_some(out)
@@ -58,8 +54,8 @@ impl Reader<'_> {
 
     fn resources(&mut self, node: &Node) -> Resources {
         let mut out = Resources::default();
-        self.map(node, &RESOURCES, |reader, key, entry| {
-            let keys = if key == "limits" { &LIMITS } else { &RESERVATIONS };
+        self.map(node, RESOURCES, |reader, key, entry| {
+            let keys = if key == "limits" { LIMITS } else { RESERVATIONS };
             let resource = (!entry.value.is_null()).then(|| reader.resource(&entry.value, keys));
             if key == "limits" { out.limits = resource } else { out.reservations = resource }
         });
@@ -72,24 +68,46 @@ impl Reader<'_> {
             let value = &entry.value;
             match key {
                 "cpus" => {
-                    out.nano_cpus =
-                        reader.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+                    let cpus = reader.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+                    out.nano_cpus = cpus.filter(|cpus| *cpus > 0);
                 }
-                "memory" => out.memory = reader.size(value),
-                "pids" => out.pids = reader.number(value, "a number of processes"),
+                "memory" => out.memory = reader.text(value).and_then(|_| reader.limit(value)),
+                "pids" => {
+                    let pids = reader.number(value, "a number of processes");
+                    out.pids = pids.filter(|pids| *pids != 0);
+                }
+                "generic_resources" => out.generic_resources = reader.generic_resources(value),
                 _ => out.devices = reader.device_requests(value, true),
             }
         });
         out
     }
 
+    fn generic_resources(&mut self, node: &Node) -> Vec<GenericResource> {
+        let mut out = Vec::new();
+        self.each_item(node, |reader, item| {
+            let mut resource = GenericResource::default();
+            reader.map(item, GENERIC, |reader, _, entry| {
+                reader.map(&entry.value, DISCRETE, |reader, key, entry| match key {
+                    "kind" => resource.kind = reader.text(&entry.value),
+                    _ => resource.value = reader.number(&entry.value, "a number"),
+                });
+            });
+            out.push(resource);
+        });
+        out
+    }
+
     fn deploy_restart(&mut self, node: &Node) -> Option<DeployRestart> {
         let mut out = DeployRestart::default();
-        self.map(node, &RESTART, |reader, key, entry| {
+        self.map(node, RESTART, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 "condition" => {
                     let known = CONDITIONS.map(|word| (word, word));
+                    if reader.optional(value).is_none() {
+                        return;
+                    }
                     out.condition = reader.choice(value, &known).map(str::to_owned);
                 }
                 "delay" => out.delay = reader.duration(value),
@@ -107,35 +125,41 @@ impl Reader<'_> {
 
     fn placement(&mut self, node: &Node) -> Placement {
         let mut out = Placement::default();
-        self.map(node, &PLACEMENT, |reader, key, entry| match key {
-            "constraints" => out.constraints = reader.strings(&entry.value),
+        self.map(node, PLACEMENT, |reader, key, entry| match key {
+            "constraints" => out.constraints = reader.listed(&entry.value),
             "preferences" => reader.each_item(&entry.value, |reader, item| {
                 let mut preference = Preference::default();
-                reader.map(item, &PREFERENCE, |reader, _, entry| {
-                    preference.spread = reader.word(&entry.value);
+                reader.map(item, PREFERENCE, |reader, _, entry| {
+                    preference.spread = reader.optional(&entry.value);
                 });
                 out.preferences.push(preference);
             }),
-            _ => out.max_replicas_per_node = reader.number(&entry.value, "a number of containers"),
+            _ => {
+                let most = reader.number(&entry.value, "a number of containers");
+                out.max_replicas_per_node = most.filter(|most| *most > 0);
+            }
         });
         out
     }
 
     fn update_config(&mut self, node: &Node) -> Option<UpdateConfig> {
         let mut out = UpdateConfig::default();
-        self.map(node, &UPDATE, |reader, key, entry| {
+        self.map(node, UPDATE, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 "parallelism" => out.parallelism = reader.number(value, "a number of containers"),
-                "delay" => out.delay = reader.duration(value),
-                "failure_action" => out.failure_action = reader.word(value),
-                "monitor" => out.monitor = reader.duration(value),
+                "delay" => out.delay = reader.duration(value).filter(|delay| !delay.is_zero()),
+                "failure_action" => out.failure_action = reader.optional(value),
+                "monitor" => out.monitor = reader.duration(value).filter(|monitor| !monitor.is_zero()),
                 "max_failure_ratio" => {
                     let finite = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
-                    out.max_failure_ratio =
-                        reader.parsed(value, "a ratio", |text| finite(text).then(|| text.to_owned()));
+                    let ratio = reader.parsed(value, "a ratio", |text| finite(text).then(|| text.to_owned()));
+                    out.max_failure_ratio = ratio.filter(|text| text.parse() != Ok(0.0));
                 }
-                _ => out.order = reader.word(value),
+                _ => {
+                    let known = [("start-first", "start-first"), ("stop-first", "stop-first")];
+                    out.order = reader.choice(value, &known).map(str::to_owned);
+                }
             }
         });
         (!node.is_null()).then_some(out)
@@ -153,31 +177,37 @@ impl Reader<'_> {
         let mut out = Vec::new();
         self.each_item(node, |reader, item| {
             let mut request = DeviceRequest::default();
-            reader.map(item, &DEVICE, |reader, key, entry| {
+            reader.map(item, DEVICE, |reader, key, entry| {
                 let value = &entry.value;
                 match key {
-                    "capabilities" => request.capabilities = reader.strings(value),
-                    "driver" => request.driver = reader.word(value),
+                    "capabilities" => request.capabilities = reader.distinct(value),
+                    "driver" => request.driver = reader.optional(value),
                     "count" => {
                         request.count = reader.parsed(value, "a number of devices, or `all`", |text| {
-                            if text == "all" { Some(-1) } else { text.parse().ok().filter(|n| *n >= -1) }
+                            if text.eq_ignore_ascii_case("all") {
+                                Some(-1)
+                            } else {
+                                text.parse().ok().filter(|n| *n >= -1)
+                            }
                         });
                     }
-                    "device_ids" => request.device_ids = reader.strings(value),
+                    "device_ids" => request.device_ids = reader.distinct(value),
                     _ => request.options = reader.full_pairs(value),
                 }
             });
             if capable {
                 reader.require(item, &["capabilities"]);
             }
-            match (request.count, request.device_ids.is_empty()) {
-                (Some(_), false) => {
+            let (counts, names) = (item.get("count").is_some(), item.get("device_ids").is_some());
+            match (counts, names) {
+                (true, true) => {
                     let message = "`count` and `device_ids` exclude each other";
                     reader.error("conflict", item.place, message).help("keep one of them");
                 }
-                (None, true) => request.count = Some(-1),
-                (Some(_), true) | (None, false) => {}
+                (false, false) => request.count = Some(-1),
+                (true, false) | (false, true) => {}
             }
+            request.count = request.count.filter(|count| *count != 0);
             out.push(request);
         });
         out

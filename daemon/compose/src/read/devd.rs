@@ -7,18 +7,17 @@ use crate::node::Node;
 
 use super::{Keys, Reader};
 
-const DEVD: Keys = Keys { known: &["on_change", "watch", "ignore", "supervise", "tests"], later: &[] };
-const ON_CHANGE: Keys = Keys { known: &["signal", "exec"], later: &[] };
-const TESTS: Keys =
-    Keys { known: &["file", "service", "on_change", "timeout", "pool", "report", "prepare"], later: &[] };
-const PREPARE: Keys = Keys { known: &["command", "files"], later: &[] };
+const DEVD: &Keys = &["on_change", "watch", "ignore", "supervise", "tests"];
+const ON_CHANGE: &Keys = &["signal", "exec"];
+const TESTS: &Keys = &["file", "service", "on_change", "timeout", "pool", "report", "prepare"];
+const PREPARE: &Keys = &["command", "files"];
 /// Each warm environment is a set of running containers.
 const MAX_POOL: u32 = 32;
 
 impl Reader<'_> {
     pub(super) fn x_devd(&mut self, node: &Node) -> XDevd {
         let mut out = XDevd::default();
-        self.map(node, &DEVD, |reader, key, entry| {
+        self.map(node, DEVD, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 _ if value.is_null() => {}
@@ -50,7 +49,7 @@ impl Reader<'_> {
             return None;
         }
         let mut out = None;
-        self.map(node, &ON_CHANGE, |reader, key, entry| match key {
+        self.map(node, ON_CHANGE, |reader, key, entry| match key {
             "signal" => out = reader.signal(&entry.value).map(OnChange::Signal),
             _ => {
                 out = reader.command(&entry.value).filter(|command| !command.is_empty()).map(OnChange::Exec);
@@ -81,7 +80,7 @@ impl Reader<'_> {
         if node.as_text().is_some() {
             return self.flag(node)?.then_some(out);
         }
-        self.map(node, &TESTS, |reader, key, entry| {
+        self.map(node, TESTS, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 _ if value.is_null() => {}
@@ -109,7 +108,7 @@ impl Reader<'_> {
             // Nothing to say about files.
             command = Some(self.command(node)?);
         } else {
-            self.map(node, &PREPARE, |reader, key, entry| match key {
+            self.map(node, PREPARE, |reader, key, entry| match key {
                 "command" => command = reader.command(&entry.value),
                 _ => {
                     let paths = reader.string_or_list(&entry.value);

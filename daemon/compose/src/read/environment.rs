@@ -10,7 +10,7 @@ use crate::substitute::Lookup as _;
 
 use super::{Keys, Reader};
 
-const ENV_FILE: Keys = Keys { known: &["path", "required", "format"], later: &[] };
+const ENV_FILE: &Keys = &["path", "required", "format"];
 
 impl Reader<'_> {
     /// Variables without a value get the one of the project's environment, if there is one.
@@ -46,7 +46,7 @@ impl Reader<'_> {
     ) {
         let (mut path, mut required, mut raw) = (None, true, false);
         if node.as_map().is_some() {
-            self.map(node, &ENV_FILE, |reader, key, entry| match key {
+            self.map(node, ENV_FILE, |reader, key, entry| match key {
                 "path" => path = reader.word(&entry.value),
                 "required" => required = reader.flag(&entry.value).unwrap_or(true),
                 _ => raw = reader.choice(&entry.value, &[("raw", true)]).unwrap_or(false),

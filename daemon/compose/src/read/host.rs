@@ -3,22 +3,20 @@
 use crate::model::{Blkio, BlkioRate, BlkioWeight, Device, HostSettings};
 use crate::node::{Entry, Node};
 
+use super::project::Kind;
 use super::{Keys, Reader};
 
-const BLKIO: Keys = Keys {
-    known: &[
-        "weight",
-        "weight_device",
-        "device_read_bps",
-        "device_read_iops",
-        "device_write_bps",
-        "device_write_iops",
-    ],
-    later: &[],
-};
-const BLKIO_WEIGHT: Keys = Keys { known: &["path", "weight"], later: &[] };
-const BLKIO_RATE: Keys = Keys { known: &["path", "rate"], later: &[] };
-const DEVICE: Keys = Keys { known: &["source", "target", "permissions"], later: &[] };
+const BLKIO: &Keys = &[
+    "weight",
+    "weight_device",
+    "device_read_bps",
+    "device_read_iops",
+    "device_write_bps",
+    "device_write_iops",
+];
+const BLKIO_WEIGHT: &Keys = &["path", "weight"];
+const BLKIO_RATE: &Keys = &["path", "rate"];
+const DEVICE: &Keys = &["source", "target", "permissions"];
 /// Of `blkio_config`, as the kernel has it.
 const WEIGHTS: std::ops::RangeInclusive<u16> = 10..=1000;
 
@@ -31,60 +29,75 @@ impl Reader<'_> {
             "attach" => out.attach = self.flag(value),
             "blkio_config" => out.blkio_config = self.blkio(value),
             "cgroup" => out.cgroup = self.words(value, &["host", "private"]),
-            "cgroup_parent" => out.cgroup_parent = self.word(value),
-            "cpu_count" => out.cpu_count = self.not_negative(value),
+            "cgroup_parent" => out.cgroup_parent = self.optional(value),
+            "cpu_count" => out.cpu_count = self.not_negative(value).filter(is_said),
             "cpu_percent" => {
                 out.cpu_percent = self.parsed(value, "a number of percent", |text| {
                     let nanos = crate::model::text::parse_nano_cpus(text)?;
                     i64::try_from(nanos / 10_000_000).ok().filter(|hundredths| *hundredths <= 10_000)
                 });
             }
-            "cpu_period" => out.cpu_period = self.not_negative(value),
-            "cpu_quota" => out.cpu_quota = self.number(value, "a number of microseconds"),
-            "cpu_rt_period" => out.cpu_rt_period = self.not_negative(value),
-            "cpu_rt_runtime" => out.cpu_rt_runtime = self.number(value, "a number of microseconds"),
-            "cpu_shares" => out.cpu_shares = self.not_negative(value),
-            "cpuset" => out.cpuset = self.word(value),
-            "device_cgroup_rules" => out.device_cgroup_rules = self.strings(value),
+            "cpu_period" => out.cpu_period = self.not_negative(value).filter(is_said),
+            "cpu_quota" => out.cpu_quota = self.number(value, "a number of microseconds").filter(is_said),
+            "cpu_rt_period" => out.cpu_rt_period = self.not_negative(value).filter(is_said),
+            "cpu_rt_runtime" => {
+                out.cpu_rt_runtime = self.number(value, "a number of microseconds").filter(is_said)
+            }
+            "cpu_shares" => out.cpu_shares = self.not_negative(value).filter(is_said),
+            "cpuset" => out.cpuset = self.optional(value),
+            "credential_spec" => out.credential_spec = self.credential_spec(value),
+            "device_cgroup_rules" => out.device_cgroup_rules = self.distinct(value),
             "devices" => out.devices = self.devices(value),
             "dns_opt" => out.dns_opt = self.strings(value),
             "dns_search" => out.dns_search = self.string_or_list(value),
-            "domainname" => out.domainname = self.word(value),
+            "domainname" => out.domainname = self.optional(value),
+            "external_links" => out.external_links = self.distinct(value),
             "gpus" => out.gpus = self.gpus(value),
             "ipc" => out.ipc = self.namespace(value, &["host", "private", "shareable", "none"]),
-            "isolation" => out.isolation = self.words(value, &["default", "process", "hyperv"]),
-            "mem_reservation" => out.mem_reservation = self.size(value),
+            "isolation" => out.isolation = self.optional(value),
+            "mac_address" => out.mac_address = self.optional(value),
+            "mem_reservation" => out.mem_reservation = self.limit(value),
             "mem_swappiness" => {
                 out.mem_swappiness = self.parsed(value, "a number of percent", |text| {
                     text.parse().ok().filter(|percent| *percent <= 100)
                 });
+                out.mem_swappiness = out.mem_swappiness.filter(|percent| *percent > 0);
             }
             "memswap_limit" => {
                 out.memswap_limit = match value.as_text() {
                     Some("-1") => Some(-1),
-                    Some(_) | None => self.size(value).and_then(|size| i64::try_from(size).ok()),
+                    Some(_) | None => self.limit(value).and_then(|size| i64::try_from(size).ok()),
                 };
             }
+            "models" => out.models = self.model_grants(value),
             "oom_kill_disable" => out.oom_kill_disable = self.flag(value).unwrap_or(false),
             "oom_score_adj" => {
                 out.oom_score_adj = self.parsed(value, "a number from -1000 to 1000", |text| {
                     text.parse().ok().filter(|score| (-1000..=1000).contains(score))
                 });
+                out.oom_score_adj = out.oom_score_adj.filter(is_said);
             }
             "pid" => out.pid = self.namespace(value, &["host"]),
-            "pids_limit" => out.pids_limit = self.number(value, "a number of processes"),
-            "runtime" => out.runtime = self.word(value),
-            "scale" => out.scale = self.one_container(value),
-            "storage_opt" => out.storage_opt = self.full_pairs(value),
-            "userns_mode" => out.userns_mode = self.word(value),
-            "uts" => out.uts = self.words(value, &["host"]),
-            "volume_driver" => out.volume_driver = self.word(value),
+            "pids_limit" => out.pids_limit = self.number(value, "a number of processes").filter(is_said),
+            "post_start" => out.post_start = self.hooks(value),
+            "pre_stop" => out.pre_stop = self.hooks(value),
+            "provider" => out.provider = self.provider(value),
+            "runtime" => out.runtime = self.optional(value),
+            "scale" => out.scale = self.number(value, "a number of containers"),
+            "storage_opt" => out.storage_opt = self.options(value),
+            "use_api_socket" => out.use_api_socket = self.plain_flag(value).unwrap_or(false),
+            "userns_mode" => out.userns_mode = self.optional(value),
+            "uts" => out.uts = self.namespace(value, &["host"]),
+            "volume_driver" => out.volume_driver = self.optional(value),
             "volumes_from" => out.volumes_from = self.volumes_from(value),
             _ => {}
         }
     }
 
     fn words(&mut self, node: &Node, known: &[&'static str]) -> Option<String> {
+        if node.as_text() == Some("") && !node.is_null() {
+            return None;
+        }
         let known: Vec<(&str, &str)> = known.iter().map(|word| (*word, *word)).collect();
         self.choice(node, &known).map(str::to_owned)
     }
@@ -93,28 +106,13 @@ impl Reader<'_> {
         self.parsed(node, "a number", |text| text.parse().ok().filter(|number| *number >= 0))
     }
 
-    /// How many containers: there is always one.
-    pub(super) fn one_container(&mut self, node: &Node) -> Option<u32> {
-        let count: u32 = self.number(node, "a number of containers")?;
-        if count != 1 {
-            let key = self.path.rsplit('.').next().unwrap_or_default();
-            let message = format!("`{key}: {count}` is not supported yet: a service is one container");
-            let help = if count == 0 { "take the service out, or give it a profile" } else { "take it out" };
-            self.error("unsupported", node.place, message).help(help);
-            return None;
-        }
-        Some(count)
-    }
-
-    /// One of the words, or another container's.
+    /// One of the words, or that of a container or a service.
     fn namespace(&mut self, node: &Node, known: &[&'static str]) -> Option<String> {
-        let text = self.word(node)?;
-        if text.starts_with("service:") {
-            let key = self.path.rsplit('.').next().unwrap_or_default();
-            let message = format!("`{key}: {text}` is not supported yet");
-            self.error("unsupported", node.place, message)
-                .help("only the network of another service can be shared: `network_mode`");
-            return None;
+        let text = self.optional(node)?;
+        if let Some(service) = text.strip_prefix("service:").filter(|name| !name.is_empty()) {
+            let service = service.to_owned();
+            self.refer(Kind::Namespace, &service, node.place);
+            return Some(text);
         }
         if text.strip_prefix("container:").is_some_and(|name| !name.is_empty()) {
             return Some(text);
@@ -124,21 +122,28 @@ impl Reader<'_> {
 
     fn volumes_from(&mut self, node: &Node) -> Vec<String> {
         let mut out = Vec::new();
-        self.each_item(node, |reader, item| {
-            let Some(text) = reader.word(item) else { return };
-            let Some(rest) = text.strip_prefix("container:") else {
-                let message = "mounting the volumes of another service is not supported yet";
-                let help = "name the volumes in `volumes` of both services";
-                reader.error("unsupported", item.place, message).help(help);
-                return;
+        for (index, text) in self.distinct(node).into_iter().enumerate() {
+            let (kind, name, access) = match *text.split(':').collect::<Vec<_>>().as_slice() {
+                ["container", name] => ("container", name, "rw"),
+                ["container", name, access] => ("container", name, access),
+                [name] => ("service", name, "rw"),
+                [name, access] => ("service", name, access),
+                _ => ("", "", ""),
             };
-            let (name, access) = rest.split_once(':').unwrap_or((rest, "rw"));
+            let place =
+                node.as_list().and_then(|items| items.get(index)).map_or(node.place, |item| item.place);
             if name.is_empty() || !matches!(access, "ro" | "rw") {
-                reader.bad_value(item, "a container").help("write `container:NAME` or `container:NAME:ro`");
-            } else if !out.contains(&text) {
-                out.push(text);
+                let message = format!("`{text}` names no container");
+                let help = "write `SERVICE`, `SERVICE:ro` or `container:NAME:ro`";
+                self.error("wrong-value", place, message).help(help);
+                continue;
             }
-        });
+            if kind == "service" {
+                let name = name.to_owned();
+                self.within(&format!("[{index}]"), |reader| reader.refer(Kind::VolumesFrom, &name, place));
+            }
+            out.push(text);
+        }
         out
     }
 
@@ -181,7 +186,7 @@ impl Reader<'_> {
 
     fn long_device(&mut self, node: &Node) -> Option<Device> {
         let mut out = Device::default();
-        self.map(node, &DEVICE, |reader, key, entry| match key {
+        self.map(node, DEVICE, |reader, key, entry| match key {
             "source" => out.source = reader.word(&entry.value).unwrap_or_default(),
             "target" => out.target = reader.word(&entry.value),
             _ => out.permissions = reader.word(&entry.value),
@@ -194,7 +199,7 @@ impl Reader<'_> {
 
     fn blkio(&mut self, node: &Node) -> Option<Blkio> {
         let mut out = Blkio::default();
-        self.map(node, &BLKIO, |reader, key, entry| {
+        self.map(node, BLKIO, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 "weight" => out.weight = reader.weight(value),
@@ -218,7 +223,7 @@ impl Reader<'_> {
         let mut out = Vec::new();
         self.each_item(node, |reader, item| {
             let (mut path, mut weight) = (None, None);
-            reader.map(item, &BLKIO_WEIGHT, |reader, key, entry| match key {
+            reader.map(item, BLKIO_WEIGHT, |reader, key, entry| match key {
                 "path" => path = reader.word(&entry.value),
                 _ => weight = reader.weight(&entry.value),
             });
@@ -232,7 +237,7 @@ impl Reader<'_> {
         let mut out = Vec::new();
         self.each_item(node, |reader, item| {
             let (mut path, mut rate) = (None, None);
-            reader.map(item, &BLKIO_RATE, |reader, key, entry| match key {
+            reader.map(item, BLKIO_RATE, |reader, key, entry| match key {
                 "path" => path = reader.word(&entry.value),
                 _ => rate = reader.size(&entry.value),
             });
@@ -250,4 +255,9 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Compose takes 0 for nothing said.
+fn is_said(number: &i64) -> bool {
+    *number != 0
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Mount, MountKind};
+use serde_json::{Map, Value, json};
+
+use crate::model::{Mount, MountKind, MountText};
 use crate::node::Node;
 use crate::paths::{nearest, nearest_folder};
 
@@ -10,31 +12,82 @@ use super::project::Kind;
 use super::short::{ShortMount, clean_target, parse_mount};
 use super::{Keys, Reader, scalar};
 
-const MOUNT: Keys = Keys {
-    known: &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs"],
-    later: &["image"],
-};
-const BIND: Keys = Keys { known: &["propagation", "create_host_path", "selinux"], later: &["recursive"] };
-const VOLUME: Keys = Keys { known: &["nocopy", "subpath"], later: &["labels"] };
-const TMPFS: Keys = Keys { known: &["size", "mode"], later: &[] };
+const MOUNT: &Keys =
+    &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs", "image"];
+const BIND: &Keys = &["propagation", "create_host_path", "selinux", "recursive"];
+const VOLUME: &Keys = &["nocopy", "subpath", "labels"];
+const TMPFS: &Keys = &["size", "mode"];
+const IMAGE: &Keys = &["subpath"];
 const PROPAGATION: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+const RECURSION: [&str; 4] = ["enabled", "disabled", "writable", "readonly"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
     Bind,
     Volume,
     Tmpfs,
+    Image,
+    Pipe,
+    Cluster,
 }
+
+const TYPES: [(&str, Type); 6] = [
+    ("bind", Type::Bind),
+    ("volume", Type::Volume),
+    ("tmpfs", Type::Tmpfs),
+    ("image", Type::Image),
+    ("npipe", Type::Pipe),
+    ("cluster", Type::Cluster),
+];
 
 #[derive(Default)]
 struct Details {
     propagation: Option<String>,
     create_host_path: Option<bool>,
     selinux: Option<String>,
+    recursive: Option<String>,
     nocopy: bool,
+    labels: BTreeMap<String, String>,
+    /// Within a volume or an image.
     subpath: Option<String>,
     size: Option<u64>,
     mode: Option<u32>,
+}
+
+impl Details {
+    /// A section as compose prints it: without what says nothing.
+    fn section(&self, name: &str) -> Value {
+        let mut out = Map::new();
+        let mut text = |key: &str, text: &Option<String>| {
+            out.extend(text.clone().map(|text| (key.to_owned(), Value::String(text))));
+        };
+        match name {
+            "bind" => {
+                text("propagation", &self.propagation);
+                text("selinux", &self.selinux);
+                text("recursive", &self.recursive);
+                let create = self.create_host_path;
+                out.extend(create.map(|create| ("create_host_path".to_owned(), create.into())));
+            }
+            "volume" => {
+                text("subpath", &self.subpath);
+                if self.nocopy {
+                    out.insert("nocopy".to_owned(), true.into());
+                }
+                if !self.labels.is_empty() {
+                    out.insert("labels".to_owned(), json!(self.labels));
+                }
+            }
+            "image" => text("subpath", &self.subpath),
+            "tmpfs" => {
+                out.extend(self.size.map(|size| ("size".to_owned(), size.to_string().into())));
+                out.extend(self.mode.map(|mode| ("mode".to_owned(), mode.into())));
+            }
+            _ => {}
+        }
+        Value::Object(out)
+    }
 }
 
 impl Reader<'_> {
@@ -88,11 +141,25 @@ impl Reader<'_> {
             }
         }
         let ShortMount { source, target, .. } = short;
+        let mut written = MountText::default();
         let kind = match source {
-            Some(source) if is_bind => self.bind(source, details),
-            _ => self.named(node, source.map(str::to_owned), details),
+            Some(source) if is_bind => {
+                details.create_host_path = Some(true);
+                written.source = Some(self.resolve_text(source));
+                written.sections.insert("bind".to_owned(), details.section("bind"));
+                self.bind(source, details)
+            }
+            _ => {
+                written.source = source.map(str::to_owned);
+                // Compose makes no more of so short a path.
+                if text.len() > 2 {
+                    written.sections.insert("volume".to_owned(), details.section("volume"));
+                }
+                self.named(node, source.map(str::to_owned), details)
+            }
         };
-        Some(Mount { target: clean_target(target), read_only, kind, span: self.context.span(node.place) })
+        let span = self.context.span(node.place);
+        Some(Mount { read_only, written, span, ..Mount::new(clean_target(target), kind) })
     }
 
     /// Whether a short source is a path rather than a volume's name. `None` when it is neither.
@@ -128,41 +195,22 @@ impl Reader<'_> {
     }
 
     fn long_mount(&mut self, node: &Node) -> Option<Mount> {
-        let (mut source, mut target, mut kind, mut read_only) = (None, None, None, false);
+        let (mut source, mut target, mut kind, mut read_only, mut consistency) =
+            (None, None, None, false, None);
         let mut details = Details::default();
-        self.map(node, &MOUNT, |reader, key, entry| {
+        let mut sections = BTreeMap::new();
+        self.map(node, MOUNT, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                "type" => {
-                    if matches!(value.as_text(), Some("image" | "npipe" | "cluster")) {
-                        let name = value.as_text().unwrap_or_default().to_owned();
-                        let message = format!("mounts of type `{name}` are not supported yet");
-                        reader.error("unsupported", value.place, message);
-                    } else {
-                        let known = [("bind", Type::Bind), ("volume", Type::Volume), ("tmpfs", Type::Tmpfs)];
-                        kind = reader.choice(value, &known);
-                    }
-                }
-                "source" => source = reader.word(value),
+                "type" => kind = reader.choice(value, &TYPES),
+                "source" => source = reader.optional(value),
                 "target" => target = reader.word(value),
                 "read_only" => read_only = reader.flag(value).unwrap_or(false),
-                "bind" => reader.bind_details(value, &mut details),
-                "volume" => reader.map(value, &VOLUME, |reader, key, entry| match key {
-                    "nocopy" => details.nocopy = reader.flag(&entry.value).unwrap_or(false),
-                    _ => details.subpath = reader.word(&entry.value),
-                }),
-                "tmpfs" => reader.map(value, &TMPFS, |reader, key, entry| match key {
-                    "size" => details.size = reader.size(&entry.value),
-                    _ => {
-                        let number = scalar::as_written_by_compose(&entry.value);
-                        details.mode = number.and_then(|number| number.parse().ok());
-                        if details.mode.is_none() {
-                            reader.bad_value(&entry.value, "a file mode");
-                        }
-                    }
-                }),
-                // It meant something on old versions of Docker for Mac.
-                _ => drop(reader.text(value)),
+                "consistency" => consistency = reader.optional(value),
+                _ => {
+                    reader.mount_section(key, value, &mut details);
+                    sections.insert(key.to_owned(), details.section(key));
+                }
             }
         });
         for key in ["type", "target"] {
@@ -170,36 +218,75 @@ impl Reader<'_> {
                 self.error("missing-key", node.place, format!("`{key}` is missing"));
             }
         }
-        let (kind, target) = (kind?, target?);
-        if !target.starts_with('/') {
-            self.error("wrong-value", node.place, "the path in the container must start with `/`");
+        let (kind, target): (_, String) = (kind?, target?);
+        if !target.starts_with('/') && kind != Type::Pipe {
+            self.error("wrong-value", node.place, "the path in the container must start with `/`")
+                .help("write the whole path, such as `/data`");
             return None;
         }
+        let written = match (kind, &source) {
+            (Type::Bind, Some(text)) => Some(self.resolve_text(text)),
+            _ => source.clone(),
+        };
         let kind = match (kind, source) {
             (Type::Bind, Some(source)) => self.bind(&source, details),
-            (Type::Bind, None) => {
-                if node.get("source").is_none() {
-                    self.error("missing-key", node.place, "`source` is missing: the path on the host");
-                }
+            (Type::Image, Some(source)) => MountKind::Image { source, subpath: details.subpath },
+            (Type::Bind | Type::Image, None) => {
+                let what = if kind == Type::Bind { "the path on the host" } else { "the image" };
+                self.error("missing-key", node.place, format!("`source` is missing: {what}"));
                 return None;
             }
             (Type::Volume, source) => self.named(node, source, details),
             (Type::Tmpfs, _) => MountKind::Tmpfs { size: details.size, mode: details.mode },
+            (Type::Pipe, source) => MountKind::Pipe { source },
+            (Type::Cluster, source) => MountKind::Cluster { source },
         };
-        Some(Mount { target: clean_target(&target), read_only, kind, span: self.context.span(node.place) })
+        let span = self.context.span(node.place);
+        let written = MountText { source: written, sections };
+        Some(Mount { read_only, consistency, written, span, ..Mount::new(clean_target(&target), kind) })
+    }
+
+    fn mount_section(&mut self, section: &str, node: &Node, details: &mut Details) {
+        match section {
+            "bind" => self.bind_details(node, details),
+            "volume" => self.map(node, VOLUME, |reader, key, entry| match key {
+                "nocopy" => details.nocopy = reader.flag(&entry.value).unwrap_or(false),
+                "labels" => details.labels = reader.full_pairs(&entry.value),
+                _ => details.subpath = reader.optional(&entry.value),
+            }),
+            "tmpfs" => self.map(node, TMPFS, |reader, key, entry| match key {
+                "size" => details.size = reader.limit(&entry.value),
+                _ => {
+                    let number = scalar::as_written_by_compose(&entry.value);
+                    details.mode = number.and_then(|number| number.parse().ok());
+                    if details.mode.is_none() {
+                        reader.bad_value(&entry.value, "a file mode").help("write it like `0755`");
+                    }
+                    details.mode = details.mode.filter(|mode| *mode > 0);
+                }
+            }),
+            _ => self.map(node, IMAGE, |reader, _, entry| {
+                details.subpath = reader.optional(&entry.value);
+            }),
+        }
     }
 
     fn bind_details(&mut self, node: &Node, details: &mut Details) {
-        self.map(node, &BIND, |reader, key, entry| match key {
+        let words = |words: &[&'static str]| -> Vec<(&'static str, &'static str)> {
+            words.iter().map(|word| (*word, *word)).collect()
+        };
+        self.map(node, BIND, |reader, key, entry| match key {
             "propagation" => {
-                let known: Vec<(&str, &str)> = PROPAGATION.iter().map(|word| (*word, *word)).collect();
-                details.propagation = reader.choice(&entry.value, &known).map(str::to_owned);
+                if reader.optional(&entry.value).is_some() {
+                    details.propagation =
+                        reader.choice(&entry.value, &words(&PROPAGATION)).map(str::to_owned);
+                }
             }
             "create_host_path" => details.create_host_path = reader.flag(&entry.value),
-            _ => {
-                let known = [("z", "z"), ("Z", "Z")];
-                details.selinux = reader.choice(&entry.value, &known).map(str::to_owned);
+            "recursive" => {
+                details.recursive = reader.choice(&entry.value, &words(&RECURSION)).map(str::to_owned);
             }
+            _ => details.selinux = reader.choice(&entry.value, &words(&["z", "Z"])).map(str::to_owned),
         });
     }
 
@@ -209,6 +296,7 @@ impl Reader<'_> {
             create_host_path: details.create_host_path.unwrap_or(true),
             propagation: details.propagation,
             selinux: details.selinux,
+            recursive: details.recursive,
         }
     }
 
@@ -216,7 +304,8 @@ impl Reader<'_> {
         if let Some(name) = &source {
             self.refer(Kind::Volume, name, node.place);
         }
-        MountKind::Volume { source, nocopy: details.nocopy, subpath: details.subpath }
+        let Details { nocopy, subpath, labels, .. } = details;
+        MountKind::Volume { source, nocopy, subpath, labels }
     }
 
     /// For the error about a volume that is not declared.

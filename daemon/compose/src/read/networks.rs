@@ -1,44 +1,54 @@
 //! Networks and volumes, at the top level and on a service.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use crate::model::{Attachment, Ipam, IpamPool, Network, Volume};
 use crate::node::{Entry, Node, Value};
 
 use super::{Keys, Reader};
 
-const NETWORK: Keys = Keys {
-    known: &["name", "driver", "driver_opts", "external", "internal", "attachable", "labels", "ipam"],
-    later: &["enable_ipv4", "enable_ipv6"],
-};
-const IPAM: Keys = Keys { known: &["driver", "config"], later: &["options"] };
-const POOL: Keys = Keys { known: &["subnet", "ip_range", "gateway", "aux_addresses"], later: &[] };
-const VOLUME: Keys = Keys { known: &["name", "driver", "driver_opts", "external", "labels"], later: &[] };
-const EXTERNAL: Keys = Keys { known: &["name"], later: &[] };
-const ATTACHMENT: Keys = Keys {
-    known: &["aliases", "ipv4_address"],
-    later: &[
-        "ipv6_address",
-        "link_local_ips",
-        "mac_address",
-        "driver_opts",
-        "priority",
-        "gw_priority",
-        "interface_name",
-    ],
-};
+const NETWORK: &Keys = &[
+    "name",
+    "driver",
+    "driver_opts",
+    "external",
+    "internal",
+    "attachable",
+    "labels",
+    "ipam",
+    "enable_ipv4",
+    "enable_ipv6",
+];
+const IPAM: &Keys = &["driver", "config", "options"];
+const POOL: &Keys = &["subnet", "ip_range", "gateway", "aux_addresses"];
+const VOLUME: &Keys = &["name", "driver", "driver_opts", "external", "labels"];
+const EXTERNAL: &Keys = &["name"];
+const ATTACHMENT: &Keys = &[
+    "aliases",
+    "ipv4_address",
+    "ipv6_address",
+    "link_local_ips",
+    "mac_address",
+    "driver_opts",
+    "priority",
+    "gw_priority",
+    "interface_name",
+];
 
 impl Reader<'_> {
     pub(super) fn network(&mut self, entry: &Entry, project: &str) -> Network {
         let mut out = Network { span: self.context.span(entry.place), ..Network::default() };
         let mut name = None;
-        self.map(&entry.value, &NETWORK, |reader, key, entry| {
+        self.map_or_nothing(&entry.value, NETWORK, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                // An empty name is none.
-                "name" => name = reader.text(value).filter(|text| !text.is_empty()).or_else(|| name.take()),
-                "driver" => out.driver = reader.word(value),
-                "driver_opts" => out.driver_opts = reader.full_pairs(value),
+                "name" => name = reader.text(value).or_else(|| name.take()),
+                "driver" => out.driver = reader.optional(value),
+                "driver_opts" => out.driver_opts = reader.options(value),
+                "enable_ipv4" => out.enable_ipv4 = reader.flag(value),
+                "enable_ipv6" => out.enable_ipv6 = reader.flag(value),
                 "external" => out.external = reader.external(value, &mut name),
                 "internal" => out.internal = reader.flag(value).unwrap_or(false),
                 "attachable" => out.attachable = reader.flag(value).unwrap_or(false),
@@ -46,21 +56,22 @@ impl Reader<'_> {
                 _ => out.ipam = reader.ipam(value),
             }
         });
-        out.name = engine_name(name, out.external, &entry.key, project);
+        (out.name, out.nameless) = engine_name(name, out.external, &entry.key, project);
         out
     }
 
     fn ipam(&mut self, node: &Node) -> Ipam {
         let mut out = Ipam::default();
-        self.map(node, &IPAM, |reader, key, entry| match key {
-            "driver" => out.driver = reader.word(&entry.value),
+        self.map(node, IPAM, |reader, key, entry| match key {
+            "driver" => out.driver = reader.optional(&entry.value),
+            "options" => out.options = reader.options(&entry.value),
             _ => reader.each_item(&entry.value, |reader, item| {
                 let mut pool = IpamPool::default();
-                reader.map(item, &POOL, |reader, key, entry| match key {
-                    "subnet" => pool.subnet = reader.word(&entry.value),
-                    "ip_range" => pool.ip_range = reader.word(&entry.value),
-                    "gateway" => pool.gateway = reader.word(&entry.value),
-                    _ => pool.aux_addresses = reader.full_pairs(&entry.value),
+                reader.map(item, POOL, |reader, key, entry| match key {
+                    "subnet" => pool.subnet = reader.optional(&entry.value),
+                    "ip_range" => pool.ip_range = reader.optional(&entry.value),
+                    "gateway" => pool.gateway = reader.optional(&entry.value),
+                    _ => pool.aux_addresses = reader.options(&entry.value),
                 });
                 out.config.push(pool);
             }),
@@ -71,26 +82,22 @@ impl Reader<'_> {
     pub(super) fn volume(&mut self, entry: &Entry, project: &str) -> Volume {
         let mut out = Volume { span: self.context.span(entry.place), ..Volume::default() };
         let mut name = None;
-        self.map(&entry.value, &VOLUME, |reader, key, entry| {
+        self.map_or_nothing(&entry.value, VOLUME, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                // An empty name is none.
-                "name" => name = reader.text(value).filter(|text| !text.is_empty()).or_else(|| name.take()),
-                "driver" => out.driver = reader.word(value),
-                "driver_opts" => out.driver_opts = reader.full_pairs(value),
+                "name" => name = reader.text(value).or_else(|| name.take()),
+                "driver" => out.driver = reader.optional(value),
+                "driver_opts" => out.driver_opts = reader.options(value),
                 "external" => out.external = reader.external(value, &mut name),
                 _ => out.labels = reader.full_pairs(value),
             }
         });
-        let is_bind = matches!(out.driver.as_deref(), None | Some("local"))
-            && out
-                .driver_opts
-                .get("o")
-                .is_some_and(|options| options.split(',').any(|option| option == "bind"));
+        let is_bind = out.driver.as_deref() == Some("local")
+            && out.driver_opts.get("o").is_some_and(|options| options == "bind");
         if is_bind && let Some(device) = out.driver_opts.get_mut("device") {
-            *device = self.resolve(device).to_string_lossy().into_owned();
+            *device = self.resolve_text(device);
         }
-        out.name = engine_name(name, out.external, &entry.key, project);
+        (out.name, out.nameless) = engine_name(name, out.external, &entry.key, project);
         out
     }
 
@@ -99,30 +106,46 @@ impl Reader<'_> {
         if node.as_map().is_none() {
             return self.flag(node).unwrap_or(false);
         }
-        self.map(node, &EXTERNAL, |reader, _, entry| *name = reader.word(&entry.value));
+        self.map(node, EXTERNAL, |reader, _, entry| *name = reader.word(&entry.value));
         true
     }
 
-    pub(super) fn attachments(&mut self, node: &Node) -> BTreeMap<String, Attachment> {
+    fn attachment(&mut self, node: &Node) -> Attachment {
+        let mut out = Attachment::default();
+        self.map(node, ATTACHMENT, |reader, key, entry| {
+            let value = &entry.value;
+            match key {
+                "aliases" => out.aliases = reader.strings(value),
+                "driver_opts" => out.driver_opts = reader.options(value),
+                "gw_priority" => out.gw_priority = reader.number(value, "a number").unwrap_or_default(),
+                "interface_name" => out.interface_name = reader.optional(value),
+                "ipv4_address" => out.ipv4_address = reader.address::<Ipv4Addr>(value, "an IPv4 address"),
+                "ipv6_address" => out.ipv6_address = reader.address::<Ipv6Addr>(value, "an IPv6 address"),
+                "link_local_ips" => out.link_local_ips = reader.strings(value),
+                "mac_address" => out.mac_address = reader.optional(value),
+                _ => out.priority = reader.number(value, "a number").unwrap_or_default(),
+            }
+        });
+        out
+    }
+
+    fn address<T: FromStr>(&mut self, node: &Node, wanted: &str) -> Option<String> {
+        let text = self.optional(node)?;
+        self.parsed(node, wanted, |_| text.parse::<T>().ok().map(|_| text.clone()))
+    }
+
+    pub(super) fn attachments(&mut self, node: &Node) -> BTreeMap<String, Option<Attachment>> {
         let mut out = BTreeMap::new();
         match &node.value {
             Value::List(_) => self.each_item(node, |reader, item| {
                 if let Some(name) = reader.word(item) {
                     reader.refer(super::project::Kind::Network, &name, item.place);
-                    out.insert(name, Attachment::default());
+                    out.insert(name, None);
                 }
             }),
             Value::Scalar { .. } | Value::Map(_) => self.each_entry(node, |reader, entry| {
-                let mut attachment = Attachment::default();
                 reader.refer(super::project::Kind::Network, &entry.key, entry.place);
-                reader.map(&entry.value, &ATTACHMENT, |reader, key, entry| match key {
-                    "aliases" => attachment.aliases = reader.strings(&entry.value),
-                    _ => {
-                        attachment.ipv4_address = reader.parsed(&entry.value, "an IPv4 address", |text| {
-                            text.parse::<std::net::Ipv4Addr>().ok().map(|_| text.to_owned())
-                        });
-                    }
-                });
+                let attachment = (!entry.value.is_null()).then(|| reader.attachment(&entry.value));
                 out.insert(entry.key.to_string(), attachment);
             }),
         }
@@ -130,10 +153,13 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn engine_name(name: Option<String>, external: bool, key: &str, project: &str) -> String {
-    match name {
+/// The name at the engine, and whether the file gave an empty one, which is none.
+pub(super) fn engine_name(name: Option<String>, external: bool, key: &str, project: &str) -> (String, bool) {
+    let nameless = name.as_ref().is_some_and(String::is_empty);
+    let name = match name.filter(|name| !name.is_empty()) {
         Some(name) => name,
         None if external => key.to_owned(),
         None => format!("{project}_{key}"),
-    }
+    };
+    (name, nameless)
 }

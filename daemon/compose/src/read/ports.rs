@@ -7,10 +7,7 @@ use crate::node::Node;
 
 use super::{Keys, MAX_PORTS, Reader, short};
 
-const PORT: Keys = Keys {
-    known: &["name", "target", "host_ip", "published", "protocol", "app_protocol", "mode"],
-    later: &[],
-};
+const PORT: &Keys = &["name", "target", "host_ip", "published", "protocol", "app_protocol", "mode"];
 
 impl Reader<'_> {
     pub(super) fn ports(&mut self, node: &Node) -> Vec<Port> {
@@ -30,7 +27,7 @@ impl Reader<'_> {
         if node.as_map().is_some() {
             return self.long_port(node).into_iter().collect();
         }
-        let Some(text) = self.word(node) else { return Vec::new() };
+        let Some(text) = self.written(node) else { return Vec::new() };
         let port = match short::parse_port(&text) {
             Ok(port) => port,
             Err(problem) => {
@@ -74,7 +71,7 @@ impl Reader<'_> {
         let (mut target, mut published, mut name, mut host_ip, mut app_protocol) =
             (None, None, None, None, None);
         let (mut protocol, mut mode) = ("tcp".to_owned(), "ingress".to_owned());
-        self.map(node, &PORT, |reader, key, entry| {
+        self.map(node, PORT, |reader, key, entry| {
             let value = &entry.value;
             match key {
                 "target" => target = reader.number::<u16>(value, "a port in the container"),
@@ -112,7 +109,7 @@ impl Reader<'_> {
         let mut out = Vec::new();
         let mut seen = BTreeSet::new();
         self.each_item(node, |reader, item| {
-            let Some(text) = reader.word(item) else { return };
+            let Some(text) = reader.written(item) else { return };
             let (range, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
             if short::parse_range(range).is_none() || !matches!(protocol, "tcp" | "udp" | "sctp") {
                 reader.bad_value(item, "a port in the container");

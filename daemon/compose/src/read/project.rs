@@ -6,12 +6,9 @@ use crate::context::Place;
 use crate::model::{Dependency, NetworkMode, Project, Service, Volume};
 use crate::node::{Entry, Node};
 
-use super::{Keys, Reader};
+use super::{Keys, Reader, scalar};
 
-const ROOT: Keys = Keys {
-    known: &["services", "version", "name", "networks", "volumes", "secrets", "configs"],
-    later: &["models"],
-};
+const ROOT: &Keys = &["services", "version", "name", "networks", "volumes", "secrets", "configs", "models"];
 
 const MAX_NAME: usize = 200;
 
@@ -30,8 +27,14 @@ pub(crate) enum Kind {
     /// A dependency that need not be there.
     Wish,
     Link,
-    /// `network_mode: service:…`
+    /// `network_mode: service:…`, and the like.
     Namespace,
+    /// `volumes_from`
+    VolumesFrom,
+    /// A service whose image is a build context of another.
+    Context,
+    Model,
+    BuildSecret,
     Network,
     Volume,
     Secret,
@@ -44,10 +47,16 @@ impl Kind {
     /// What is referred to.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Self::Dependency | Self::Wish | Self::Link | Self::Namespace => "service",
+            Self::Dependency
+            | Self::Wish
+            | Self::Link
+            | Self::Namespace
+            | Self::VolumesFrom
+            | Self::Context => "service",
+            Self::Model => "model",
             Self::Network => "network",
             Self::Volume => "volume",
-            Self::Secret => "secret",
+            Self::Secret | Self::BuildSecret => "secret",
             Self::Config => "config",
             Self::Container => "container",
         }
@@ -73,7 +82,7 @@ impl Reader<'_> {
             self.volumes =
                 volumes.value.as_map().unwrap_or_default().iter().map(|e| e.key.to_string()).collect();
         }
-        self.map(root, &ROOT, |reader, key, entry| match key {
+        self.map(root, ROOT, |reader, key, entry| match key {
             "services" => reader.services(entry, profiles, &mut project),
             "version" => {
                 let message = "`version` means nothing any more and is ignored";
@@ -95,9 +104,17 @@ impl Reader<'_> {
                 reader.key_name(entry, kind.noun());
                 list.insert(entry.key.to_string(), reader.shared_file(kind, entry, name));
             }),
+            "models" => reader.each_entry(&entry.value, |reader, entry| {
+                reader.key_name(entry, "model");
+                let model = reader.language_model(entry);
+                project.models.insert(entry.key.to_string(), model);
+            }),
             // The name was needed before anything was read.
             _ => drop(reader.text(&entry.value)),
         });
+        for entry in root.as_map().unwrap_or_default().iter().filter(|entry| entry.key.starts_with("x-")) {
+            project.extensions.insert(entry.key.to_string(), scalar::to_json(&entry.value));
+        }
         self.find_files(&mut project);
         self.say_folders();
         self.add_implied(&mut project);
@@ -147,10 +164,20 @@ impl Reader<'_> {
     /// What compose adds by itself.
     fn add_implied(&self, project: &mut Project) {
         for service in project.services.values_mut().chain(project.disabled_services.values_mut()) {
-            if let Some(NetworkMode::Service(name)) = &service.network_mode {
+            let network = match &service.network_mode {
+                Some(NetworkMode::Service(name)) => Some(name.as_str()),
+                Some(_) | None => None,
+            };
+            let host = &service.host;
+            let spaces = [&host.ipc, &host.pid, &host.uts, &host.cgroup];
+            let spaces = spaces.into_iter().flatten().filter_map(|text| text.strip_prefix("service:"));
+            let shared = network.into_iter().chain(spaces).map(|name| (name.to_owned(), true));
+            let mounted = host.volumes_from.iter().filter(|text| !text.starts_with("container:"));
+            let mounted = mounted.map(|text| (text.split(':').next().unwrap_or(text).to_owned(), false));
+            for (name, restart) in shared.chain(mounted).collect::<Vec<_>>() {
                 let span = service.span.clone();
-                let implied = Dependency { restart: true, required: true, span, ..Dependency::default() };
-                service.depends_on.entry(name.clone()).or_insert(implied);
+                let implied = Dependency { restart, required: true, span, ..Dependency::default() };
+                service.depends_on.entry(name).or_insert(implied);
             }
         }
         let on_default = |service: &Service| service.networks.contains_key("default");
@@ -185,7 +212,8 @@ impl Reader<'_> {
             let used = used.filter(|known| services.contains_key(&known.service));
             used.map(|known| known.name.as_str()).collect()
         };
-        let (volumes, secrets, configs) = (used(Kind::Volume), used(Kind::Secret), used(Kind::Config));
+        let (volumes, mut secrets, configs) = (used(Kind::Volume), used(Kind::Secret), used(Kind::Config));
+        secrets.extend(used(Kind::BuildSecret));
         project.volumes.retain(|name, _| volumes.contains(name.as_str()));
         project.secrets.retain(|name, _| secrets.contains(name.as_str()));
         project.configs.retain(|name, _| configs.contains(name.as_str()));

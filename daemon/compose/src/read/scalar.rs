@@ -10,8 +10,83 @@ pub(super) fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
+/// The words that compose takes for true and false in its files.
+pub(super) fn parse_word(text: &str) -> Option<bool> {
+    if matches!(text, "0" | "1" | "t" | "f" | "T" | "F") { None } else { parse_flag(text) }
+}
+
 pub(crate) fn is_true(text: &str) -> bool {
     parse_flag(text) == Some(true)
+}
+
+/// What YAML takes a scalar for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Flag,
+    Integer,
+    Float,
+    Date,
+    Text,
+}
+
+impl Kind {
+    /// With its article.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Flag => "true or false",
+            Self::Integer | Self::Float => "a number",
+            Self::Date => "a date",
+            Self::Text => "a text",
+        }
+    }
+}
+
+/// `None` for lists and mappings.
+pub(crate) fn kind(node: &Node) -> Option<Kind> {
+    let Value::Scalar { text, style } = &node.value else { return None };
+    Some(match style {
+        Style::Quoted => Kind::Text,
+        Style::Plain if node.is_null() => Kind::Null,
+        Style::Plain if matches!(constant(text).as_deref(), Some("true" | "false")) => Kind::Flag,
+        Style::Plain if integer(text).is_some() => Kind::Integer,
+        Style::Plain if constant(text).is_some() || float(text).is_some() => Kind::Float,
+        Style::Plain if date(text).is_some() => Kind::Date,
+        Style::Plain => Kind::Text,
+    })
+}
+
+/// Any value, as compose prints what it does not look into.
+pub(crate) fn to_json(node: &Node) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match &node.value {
+        Value::List(items) => items.iter().map(|item| to_json(item)).collect(),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|entry| (entry.key.to_string(), to_json(&entry.value))).collect())
+        }
+        Value::Scalar { text, .. } => {
+            let written = as_written_by_compose(node).unwrap_or_default();
+            match kind(node) {
+                None | Some(Kind::Null) => Json::Null,
+                Some(Kind::Flag) => Json::Bool(written == "true"),
+                Some(Kind::Integer) => match (written.parse::<i64>(), written.parse::<u64>()) {
+                    (Ok(number), _) => number.into(),
+                    (Err(_), Ok(number)) => number.into(),
+                    (Err(_), Err(_)) => Json::String(written),
+                },
+                Some(Kind::Float) => match written.parse::<f64>() {
+                    #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and few digits")]
+                    Ok(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+                    // There is no other word for what is not finite.
+                    Ok(number) => number.into(),
+                    Err(_) => Json::Null,
+                },
+                Some(Kind::Date) => Json::String(format!("{text}T00:00:00Z")),
+                Some(Kind::Text) => Json::String(text.to_string()),
+            }
+        }
+    }
 }
 
 /// The text of a scalar after the round through numbers that compose makes it take: `1.10` is `1.1`, `0755` is `493`.

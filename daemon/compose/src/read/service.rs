@@ -9,107 +9,103 @@ use crate::paths::nearest;
 use super::project::Kind;
 use super::{Keys, Reader};
 
-const SERVICE: Keys = Keys {
-    known: &[
-        "annotations",
-        "attach",
-        "blkio_config",
-        "build",
-        "cap_add",
-        "cap_drop",
-        "cgroup",
-        "cgroup_parent",
-        "command",
-        "configs",
-        "container_name",
-        "cpu_count",
-        "cpu_percent",
-        "cpu_period",
-        "cpu_quota",
-        "cpu_rt_period",
-        "cpu_rt_runtime",
-        "cpu_shares",
-        "cpus",
-        "cpuset",
-        "depends_on",
-        "deploy",
-        "develop",
-        "device_cgroup_rules",
-        "devices",
-        "dns",
-        "dns_opt",
-        "dns_search",
-        "domainname",
-        "entrypoint",
-        "env_file",
-        "environment",
-        "expose",
-        "extends",
-        "extra_hosts",
-        "gpus",
-        "group_add",
-        "healthcheck",
-        "hostname",
-        "image",
-        "init",
-        "ipc",
-        "isolation",
-        "label_file",
-        "labels",
-        "links",
-        "logging",
-        "mem_limit",
-        "mem_reservation",
-        "mem_swappiness",
-        "memswap_limit",
-        "network_mode",
-        "networks",
-        "oom_kill_disable",
-        "oom_score_adj",
-        "pid",
-        "pids_limit",
-        "platform",
-        "ports",
-        "privileged",
-        "profiles",
-        "pull_policy",
-        "read_only",
-        "restart",
-        "runtime",
-        "scale",
-        "secrets",
-        "security_opt",
-        "shm_size",
-        "stdin_open",
-        "stop_grace_period",
-        "stop_signal",
-        "storage_opt",
-        "sysctls",
-        "tmpfs",
-        "tty",
-        "ulimits",
-        "user",
-        "userns_mode",
-        "uts",
-        "volume_driver",
-        "volumes",
-        "volumes_from",
-        "working_dir",
-        "x-devd",
-    ],
-    later: &[
-        "credential_spec",
-        "external_links",
-        "mac_address",
-        "models",
-        "post_start",
-        "pre_start",
-        "pre_stop",
-        "provider",
-        "use_api_socket",
-    ],
-};
-const DEPENDENCY: Keys = Keys { known: &["condition", "restart", "required"], later: &[] };
+const SERVICE: &Keys = &[
+    "annotations",
+    "attach",
+    "blkio_config",
+    "build",
+    "cap_add",
+    "cap_drop",
+    "cgroup",
+    "cgroup_parent",
+    "command",
+    "configs",
+    "container_name",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
+    "depends_on",
+    "deploy",
+    "develop",
+    "device_cgroup_rules",
+    "devices",
+    "dns",
+    "dns_opt",
+    "dns_search",
+    "domainname",
+    "entrypoint",
+    "env_file",
+    "environment",
+    "expose",
+    "extends",
+    "extra_hosts",
+    "gpus",
+    "group_add",
+    "healthcheck",
+    "hostname",
+    "image",
+    "init",
+    "ipc",
+    "isolation",
+    "label_file",
+    "labels",
+    "links",
+    "logging",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "network_mode",
+    "networks",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "pid",
+    "pids_limit",
+    "platform",
+    "ports",
+    "privileged",
+    "profiles",
+    "pull_policy",
+    "pull_refresh_after",
+    "read_only",
+    "restart",
+    "runtime",
+    "scale",
+    "secrets",
+    "security_opt",
+    "shm_size",
+    "stdin_open",
+    "stop_grace_period",
+    "stop_signal",
+    "storage_opt",
+    "sysctls",
+    "tmpfs",
+    "tty",
+    "ulimits",
+    "user",
+    "userns_mode",
+    "uts",
+    "volume_driver",
+    "volumes",
+    "volumes_from",
+    "working_dir",
+    "x-devd",
+    "credential_spec",
+    "external_links",
+    "mac_address",
+    "models",
+    "post_start",
+    "pre_stop",
+    "provider",
+    "use_api_socket",
+];
+const DEPENDENCY: &Keys = &["condition", "restart", "required"];
 
 impl Reader<'_> {
     pub(super) fn service(&mut self, entry: &Entry) -> Service {
@@ -124,7 +120,7 @@ impl Reader<'_> {
                 .help("give it an `image` or a `build`");
             return out;
         }
-        self.map(node, &SERVICE, |reader, key, entry| reader.service_key(&mut out, key, entry));
+        self.map(node, SERVICE, |reader, key, entry| reader.service_key(&mut out, key, entry));
         // Last, because values of `environment` are seen by variables in the files.
         if let Some(entry) = node.get("env_file") {
             self.within("env_file", |reader| reader.env_files(&entry.value, &mut out.environment));
@@ -135,11 +131,11 @@ impl Reader<'_> {
         let (image, build) = (node.get("image"), node.get("build"));
         // These bring an image, and what is wrong with them was said already.
         let elsewhere = node.get("extends").is_some() || node.get("provider").is_some();
-        let nothing = image.is_none() && build.is_none_or(|entry| entry.value.is_null());
+        let unset = image.is_none_or(|entry| entry.value.as_text() == Some(""));
+        let nothing = unset && build.is_none_or(|entry| entry.value.is_null());
         // A misspelt word is said as such.
         let misspelt = |entry: &Entry| {
-            !SERVICE.known.contains(&&*entry.key)
-                && nearest(&entry.key, ["image", "build"].into_iter()).is_some()
+            !SERVICE.contains(&&*entry.key) && nearest(&entry.key, ["image", "build"].into_iter()).is_some()
         };
         let misspelt = node.as_map().unwrap_or_default().iter().any(misspelt);
         if node.as_map().is_some() && nothing && !elsewhere && !misspelt {
@@ -157,8 +153,10 @@ impl Reader<'_> {
         }
         self.same_target(&out, node);
         self.same_limits(&out, node);
-        if out.networks.is_empty() && out.network_mode.is_none() {
-            out.networks.insert("default".to_owned(), crate::model::Attachment::default());
+        // The key counts, even where its value is empty.
+        let elsewhere = node.get("network_mode").is_some() || out.host.provider.is_some();
+        if out.networks.is_empty() && !elsewhere {
+            out.networks.insert("default".to_owned(), None);
         }
         out
     }
@@ -181,28 +179,32 @@ impl Reader<'_> {
                 }
             }
             "cpus" => {
-                out.nano_cpus = self.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+                let cpus = self.parsed(value, "a number of CPUs", crate::model::text::parse_nano_cpus);
+                out.nano_cpus = cpus.filter(|cpus| *cpus > 0);
             }
             "depends_on" => out.depends_on = self.depends_on(value),
             "deploy" => out.deploy = self.deploy(value),
             "develop" => out.develop = self.develop(value),
-            "dns" => out.dns = self.string_or_list(value),
+            "dns" => {
+                out.dns = self.string_or_list(value);
+                out.dns.retain(|server| !server.is_empty());
+            }
             "entrypoint" => out.entrypoint = self.command(value),
             "environment" => out.environment = self.environment(value),
             "expose" => out.expose = self.expose(value),
             "extra_hosts" => out.extra_hosts = self.extra_hosts(value),
-            "group_add" => out.group_add = self.strings(value),
+            "group_add" => out.group_add = self.groups(value),
             "healthcheck" => out.healthcheck = self.healthcheck(value),
-            "hostname" => out.hostname = self.word(value),
+            "hostname" => out.hostname = self.optional(value),
             "image" => {
                 out.image_span = Some(self.context.span(value.place));
-                out.image = self.word(value);
+                out.image = self.optional(value);
             }
             "init" => out.init = self.flag(value),
             "labels" => out.labels = self.full_pairs(value),
             "links" => out.links = self.links(value),
             "logging" => out.logging = self.logging(value),
-            "mem_limit" => out.mem_limit = self.size(value),
+            "mem_limit" => out.mem_limit = self.limit(value),
             "network_mode" => {
                 out.network_mode = self.network_mode(value);
                 if let Some(NetworkMode::Service(name)) = &out.network_mode {
@@ -210,30 +212,53 @@ impl Reader<'_> {
                 }
             }
             "networks" => out.networks = self.attachments(value),
-            "platform" => out.platform = self.word(value),
+            "platform" => out.platform = self.optional(value),
             "ports" => out.ports = self.ports(value),
             "privileged" => out.privileged = self.flag(value).unwrap_or(false),
             "profiles" => out.profiles = self.strings(value).into_iter().collect(),
             "pull_policy" => out.pull_policy = self.pull_policy(value),
+            "pull_refresh_after" => {
+                self.text(value);
+                let message = "`pull_refresh_after` does nothing, in compose as well";
+                self.context
+                    .warning("no-effect", entry.place, &self.path, message)
+                    .help("write `pull_policy: every_12h` or the like");
+            }
             "read_only" => out.read_only = self.flag(value).unwrap_or(false),
             "restart" => out.restart = self.restart(value),
             "secrets" => out.secrets = self.grants(Kind::Secret, value),
-            "security_opt" => out.security_opt = self.strings(value),
-            "shm_size" => out.shm_size = self.size(value),
+            "security_opt" => out.security_opt = self.distinct(value),
+            "shm_size" => out.shm_size = self.limit(value),
             "stdin_open" => out.stdin_open = self.flag(value).unwrap_or(false),
             "stop_grace_period" => out.stop_grace_period = self.duration(value),
-            "stop_signal" => out.stop_signal = self.word(value),
+            "stop_signal" => out.stop_signal = self.optional(value),
             "sysctls" => out.sysctls = self.full_pairs(value),
             "tmpfs" => out.tmpfs = self.string_or_list(value),
             "tty" => out.tty = self.flag(value).unwrap_or(false),
             "ulimits" => out.ulimits = self.ulimits(value),
-            "user" => out.user = self.word(value),
+            "user" => out.user = self.optional(value),
             "volumes" => out.volumes = self.mounts(value),
-            "working_dir" => out.working_dir = self.word(value),
+            "working_dir" => out.working_dir = self.optional(value),
             "x-devd" => out.x_devd = self.x_devd(value),
             // `env_file` and `label_file` wait for the rest.
             _ => self.host_key(&mut out.host, key, entry),
         }
+    }
+
+    /// Texts and numbers.
+    fn groups(&mut self, node: &Node) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        self.each_item(node, |reader, item| {
+            let Some(text) = reader.written(item) else { return };
+            if out.contains(&text) {
+                reader
+                    .error("duplicate", item.place, format!("`{text}` is there already"))
+                    .help("keep one of them");
+            } else {
+                out.push(text);
+            }
+        });
+        out
     }
 
     fn container_name(&mut self, node: &Node) -> Option<String> {
@@ -264,7 +289,7 @@ impl Reader<'_> {
         self.each_entry(node, |reader, entry| {
             let span = reader.context.span(entry.place);
             let mut dependency = Dependency { required: true, span, ..Dependency::default() };
-            reader.map(&entry.value, &DEPENDENCY, |reader, key, entry| match key {
+            reader.map(&entry.value, DEPENDENCY, |reader, key, entry| match key {
                 "condition" => {
                     let known = [
                         ("service_started", Condition::Started),
@@ -274,7 +299,7 @@ impl Reader<'_> {
                     dependency.condition = reader.choice(&entry.value, &known).unwrap_or_default();
                 }
                 "restart" => dependency.restart = reader.flag(&entry.value).unwrap_or(false),
-                _ => dependency.required = reader.flag(&entry.value).unwrap_or(true),
+                _ => dependency.required = reader.plain_flag(&entry.value).unwrap_or(true),
             });
             let kind = if dependency.required { Kind::Dependency } else { Kind::Wish };
             reader.refer(kind, &entry.key, entry.place);
@@ -314,6 +339,27 @@ impl Reader<'_> {
                     reader.error("conflict", entry.place, message).help("keep one of them");
                 });
             }
+        }
+        // Compose knows only one name for a container.
+        if let Some(name) = service.container_name.as_ref().filter(|_| service.replicas() > 1)
+            && let Some(entry) = node.get("container_name")
+        {
+            let message = format!("{} containers cannot all be called `{name}`", service.replicas());
+            self.within("container_name", |reader| {
+                reader
+                    .error("conflict", entry.place, message)
+                    .help("take the name out, or run one container");
+            });
+        }
+        let deployed = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        if let (Some(scale), Some(replicas)) = (service.host.scale, deployed)
+            && scale != replicas
+            && let Some(entry) = node.get("scale")
+        {
+            self.within("scale", |reader| {
+                let message = "`scale` and `deploy.replicas` are not the same";
+                reader.error("conflict", entry.place, message).help("keep one of them");
+            });
         }
     }
 }

@@ -121,6 +121,7 @@ fn an_error_in_a_file_that_is_extended_says_where() {
                |
              3 |     build: ./non
                |            ^^^^^
+            help: make the folder $DIR/sub/non, or name the one that holds the Dockerfile
 
             error: unknown key `prots`
               --> $DIR/sub/b.yaml:4:5
@@ -264,40 +265,19 @@ configs:
              5 |     secrets: ***** **** ***** ******** ***
                |                               ^
 
-            error: the secret `none` must have one source
+            error: the secret `none` has no source
               --> $DIR/compose.yaml:11:3
                |
             11 |   none: **
                |   ^^^^
-            help: give it a `file`
+            help: give it one of: file, environment
 
-            error: the secret `both` must have one source
+            error: the secret `both` has both `file` and `environment`
               --> $DIR/compose.yaml:12:3
                |
             12 |   both: ****** ** ************ **
                |   ^^^^
-            help: give it a `file`
-
-            error: the secret `env` from a variable is not supported yet
-              --> $DIR/compose.yaml:5:15
-               |
-             5 |     secrets: ***** **** ***** ******** ***
-               |               ^^^
-            help: put it into a file, and name that with `file`
-
-            error: the secret `ext` from elsewhere is not supported yet
-              --> $DIR/compose.yaml:5:20
-               |
-             5 |     secrets: ***** **** ***** ******** ***
-               |                    ^^^
-            help: put it into a file, and name that with `file`
-
-            error: the config `text` with `content` is not supported yet
-              --> $DIR/compose.yaml:6:15
-               |
-             6 |     configs: [text, txet]
-               |               ^^^^
-            help: put it into a file, and name that with `file`
+            help: keep one of them
 
             error: there is no config `txet`
               --> $DIR/compose.yaml:6:21

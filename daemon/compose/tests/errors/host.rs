@@ -13,20 +13,6 @@ services:
   c: {image: x, deploy: {replicas: many}}
 "#,
         expect![[r#"
-            error: `scale: 2` is not supported yet: a service is one container
-              --> $DIR/compose.yaml:3:24
-               |
-             3 |   a: {image: x, scale: 2}
-               |                        ^
-            help: take it out
-
-            error: `replicas: 0` is not supported yet: a service is one container
-              --> $DIR/compose.yaml:4:36
-               |
-             4 |   b: {image: x, deploy: {replicas: 0}}
-               |                                    ^
-            help: take the service out, or give it a profile
-
             error: `many` is not a number of containers
               --> $DIR/compose.yaml:5:36
                |
@@ -129,13 +115,6 @@ services:
                |                  ^^^^^^^
             help: known here: cpus, memory, pids
 
-            error: `generic_resources` is not supported yet
-              --> $DIR/compose.yaml:11:11
-               |
-            11 |           generic_resources: []
-               |           ^^^^^^^^^^^^^^^^^
-            help: take it out, or move it to a file that only other tools read
-
             error: `capabilities` is missing
               --> $DIR/compose.yaml:12:21
                |
@@ -215,47 +194,12 @@ services:
   b: {image: x, pid: private}
 "#,
         expect![[r#"
-            error: `ipc: service:b` is not supported yet
-              --> $DIR/compose.yaml:5:10
-               |
-             5 |     ipc: service:b
-               |          ^^^^^^^^^
-            help: only the network of another service can be shared: `network_mode`
-
-            error: `pid: service:b` is not supported yet
-              --> $DIR/compose.yaml:6:10
-               |
-             6 |     pid: service:b
-               |          ^^^^^^^^^
-            help: only the network of another service can be shared: `network_mode`
-
-            error: mounting the volumes of another service is not supported yet
-              --> $DIR/compose.yaml:7:20
-               |
-             7 |     volumes_from: [b, "container:"]
-               |                    ^
-            help: name the volumes in `volumes` of both services
-
-            error: `container:` is not a container
+            error: `container:` names no container
               --> $DIR/compose.yaml:7:23
                |
              7 |     volumes_from: [b, "container:"]
                |                       ^^^^^^^^^^^^
-            help: write `container:NAME` or `container:NAME:ro`
-
-            error: `external_links` is not supported yet
-              --> $DIR/compose.yaml:8:5
-               |
-             8 |     external_links: [other]
-               |     ^^^^^^^^^^^^^^
-            help: take it out, or move it to a file that only other tools read
-
-            error: `mac_address` is not supported yet
-              --> $DIR/compose.yaml:9:5
-               |
-             9 |     mac_address: 02:42:ac:11:65:43
-               |     ^^^^^^^^^^^
-            help: take it out, or move it to a file that only other tools read
+            help: write `SERVICE`, `SERVICE:ro` or `container:NAME:ro`
 
             error: `private` is not known here
               --> $DIR/compose.yaml:10:22

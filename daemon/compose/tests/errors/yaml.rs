@@ -23,22 +23,22 @@ services:
 }
 
 #[test]
-fn a_key_of_the_specification_that_is_not_loaded() {
+fn a_key_of_a_later_compose() {
     check(
         r#"
 services:
   api:
     image: nginx
-    post_start:
+    pre_start:
       - {command: x}
 "#,
         expect![[r#"
-            error: `post_start` is not supported yet
+            error: `pre_start` came with a later version of compose than is followed here
               --> $DIR/compose.yaml:5:5
                |
-             5 |     post_start:
-               |     ^^^^^^^^^^
-            help: take it out, or move it to a file that only other tools read
+             5 |     pre_start:
+               |     ^^^^^^^^^
+            help: take it out
         "#]],
     );
 }

@@ -160,7 +160,6 @@ fn every_field() {
               "build": {
                 "args": {
                   "INHERITED": "in",
-                  "MISSING": null,
                   "VERSION": "1.1"
                 },
                 "cache_from": [
@@ -227,6 +226,9 @@ fn every_field() {
                   },
                   {
                     "action": "rebuild",
+                    "exec": {
+                      "command": null
+                    },
                     "path": "$DIR/package.json"
                   }
                 ]
@@ -376,7 +378,6 @@ fn every_field() {
                 },
                 {
                   "bind": {
-                    "create_host_path": false,
                     "propagation": "rshared"
                   },
                   "source": "/home/me/x",
@@ -468,6 +469,12 @@ fn every_field() {
               },
               "name": "my-data"
             }
+          },
+          "x-common": {
+            "labels": {
+              "team": "blue"
+            },
+            "restart": "on-failure:3"
           }
         }
     "#]]

@@ -73,6 +73,9 @@ services:
                     "watch": [
                       {
                         "action": "restart",
+                        "exec": {
+                          "command": null
+                        },
                         "path": "$DIR/common/src"
                       }
                     ]
@@ -122,9 +125,6 @@ services:
                       "type": "bind"
                     },
                     {
-                      "bind": {
-                        "create_host_path": true
-                      },
                       "source": "$DIR/common/y",
                       "target": "/y",
                       "type": "bind"
@@ -171,6 +171,9 @@ services:
                     "watch": [
                       {
                         "action": "restart",
+                        "exec": {
+                          "command": null
+                        },
                         "path": "$DIR/common/src"
                       }
                     ]
@@ -212,9 +215,6 @@ services:
                       "type": "bind"
                     },
                     {
-                      "bind": {
-                        "create_host_path": true
-                      },
                       "source": "$DIR/common/y",
                       "target": "/y",
                       "type": "bind"

@@ -30,11 +30,11 @@ configs:
         ("one.txt", ""),
     ]);
     expect![[r#"
-        warning: `mode` is ignored: the container sees the file as it is
-          --> $DIR/compose.yaml:6:49
+        warning: the file of the secret `two` does not exist: $DIR/two.txt
+          --> $DIR/compose.yaml:6:20
            |
          6 |     secrets: ***** ******** **** ******* ****** ***** ***** **** ***** ******** **** ******* ****** ********
-           |                                                 ^^^^
+           |                    ^
 
         warning: `uid` is ignored: the container sees the file as it is
           --> $DIR/compose.yaml:6:61
@@ -42,11 +42,11 @@ configs:
          6 |     secrets: ***** ******** **** ******* ****** ***** ***** **** ***** ******** **** ******* ****** ********
            |                                                             ^^^
 
-        warning: the file of the secret `two` does not exist: $DIR/two.txt
-          --> $DIR/compose.yaml:6:20
+        warning: `mode` is ignored: the container sees the file as it is
+          --> $DIR/compose.yaml:6:49
            |
          6 |     secrets: ***** ******** **** ******* ****** ***** ***** **** ***** ******** **** ******* ****** ********
-           |                    ^
+           |                                                 ^^^^
 
         {
           "configs": {
@@ -135,7 +135,7 @@ configs:
             MountKind::Bind { source, .. } => {
                 format!("{}:{}:{}", source.display(), mount.target, mount.read_only)
             }
-            MountKind::Volume { .. } | MountKind::Tmpfs { .. } => String::new(),
+            _ => String::new(),
         })
         .collect();
     expect![[r#"

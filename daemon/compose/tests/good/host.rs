@@ -86,33 +86,33 @@ fn every_field_of_the_host() {
           "blkio_config": {
             "device_read_bps": [
               {
-                "path": "/dev/sdb",
-                "rate": "12582912"
+                "Path": "/dev/sdb",
+                "Rate": "12582912"
               }
             ],
             "device_read_iops": [
               {
-                "path": "/dev/sdb",
-                "rate": "120"
+                "Path": "/dev/sdb",
+                "Rate": "120"
               }
             ],
             "device_write_bps": [
               {
-                "path": "/dev/sdb",
-                "rate": "1048576"
+                "Path": "/dev/sdb",
+                "Rate": "1048576"
               }
             ],
             "device_write_iops": [
               {
-                "path": "/dev/sdb",
-                "rate": "30"
+                "Path": "/dev/sdb",
+                "Rate": "30"
               }
             ],
             "weight": 300,
             "weight_device": [
               {
-                "path": "/dev/sda",
-                "weight": 400
+                "Path": "/dev/sda",
+                "Weight": 400
               }
             ]
           },

@@ -88,6 +88,13 @@ db:
                 "dockerfile": "Dockerfile"
               },
               "command": null,
+              "depends_on": {
+                "db": {
+                  "condition": "service_started",
+                  "required": true,
+                  "restart": true
+                }
+              },
               "entrypoint": null,
               "environment": {
                 "ENV": "dev"
@@ -124,6 +131,13 @@ db:
                 "dockerfile": "Dockerfile.dev"
               },
               "command": null,
+              "depends_on": {
+                "db": {
+                  "condition": "service_started",
+                  "required": true,
+                  "restart": true
+                }
+              },
               "entrypoint": null,
               "links": [
                 "service1",

@@ -48,7 +48,7 @@ impl Mounts {
 
     fn add(&mut self, mount: &model::Mount, volumes: &BTreeMap<String, String>) -> Result<(), EngineError> {
         match &mount.kind {
-            MountKind::Bind { source, create_host_path, propagation, selinux } => {
+            MountKind::Bind { source, create_host_path, propagation, selinux, .. } => {
                 let text = utf8(source)?;
                 // A colon ends a path in the short form. Docker's short form makes a missing folder, the long does not.
                 if *create_host_path && !text.contains(':') && !mount.target.contains(':') {
@@ -65,11 +65,13 @@ impl Mounts {
                     ..of(mount, MountType::BIND)
                 });
             }
-            MountKind::Volume { source: Some(key), nocopy, subpath: None } if !mount.target.contains(':') => {
+            MountKind::Volume { source: Some(key), nocopy, subpath: None, .. }
+                if !mount.target.contains(':') =>
+            {
                 let options = [nocopy.then_some("nocopy")];
                 self.binds.push(bind(volumes.get(key).unwrap_or(key), mount, &options));
             }
-            MountKind::Volume { source, nocopy, subpath } => {
+            MountKind::Volume { source, nocopy, subpath, .. } => {
                 let name = source.as_ref().map(|key| volumes.get(key).unwrap_or(key).clone());
                 let options = MountVolumeOptions {
                     no_copy: nocopy.then_some(true),
@@ -89,6 +91,10 @@ impl Mounts {
                     ..Default::default()
                 };
                 self.mounts.push(Mount { tmpfs_options: Some(options), ..of(mount, MountType::TMPFS) });
+            }
+            MountKind::Image { .. } | MountKind::Pipe { .. } | MountKind::Cluster { .. } => {
+                let message = format!("mounts of type `{}` are not made yet", mount.kind.word());
+                return Err(EngineError::Refused(message));
             }
         }
         Ok(())
@@ -127,15 +133,12 @@ fn utf8(path: &Path) -> Result<&str, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devd_compose::model::{Service, Span};
+    use devd_compose::model::Service;
 
     fn mounts(kinds: Vec<(&str, bool, MountKind)>) -> Mounts {
-        let volumes = kinds.into_iter().map(|(target, read_only, kind)| model::Mount {
-            target: target.to_owned(),
-            read_only,
-            kind,
-            span: Span::default(),
-        });
+        let volumes = kinds
+            .into_iter()
+            .map(|(target, read_only, kind)| model::Mount { read_only, ..model::Mount::new(target, kind) });
         let service = Service {
             volumes: volumes.collect(),
             tmpfs: vec!["/run:size=1m,uid=3".into(), "/t".into()],
@@ -146,11 +149,12 @@ mod tests {
 
     fn from(source: &str, create_host_path: bool) -> MountKind {
         let (propagation, selinux) = (Some("rslave".to_owned()), Some("z".to_owned()));
-        MountKind::Bind { source: source.into(), create_host_path, propagation, selinux }
+        MountKind::Bind { source: source.into(), create_host_path, propagation, selinux, recursive: None }
     }
 
     fn volume(source: Option<&str>, nocopy: bool) -> MountKind {
-        MountKind::Volume { source: source.map(str::to_owned), nocopy, subpath: None }
+        let source = source.map(str::to_owned);
+        MountKind::Volume { source, nocopy, subpath: None, labels: BTreeMap::new() }
     }
 
     #[test]

@@ -1,0 +1,131 @@
+use super::*;
+use devd_compose::Options;
+use std::path::Path;
+
+fn refused(dir: &Path, text: &str) -> Vec<String> {
+    std::fs::write(dir.join("compose.yaml"), text).unwrap();
+    let options = Options { dir: dir.to_owned(), ..Options::default() };
+    let project = devd_compose::load(&options).unwrap_or_else(|error| panic!("{error}")).project;
+    let name = |wrong: &Diagnostic| wrong.path.rsplit(['.', '[']).next().unwrap_or_default().to_owned();
+    let shown = |wrong: &Diagnostic| {
+        let (Some(line), Some(column)) = (wrong.line, wrong.column) else { return wrong.path.clone() };
+        format!("{line}:{column} {}", name(wrong))
+    };
+    fields(&project).iter().map(shown).collect()
+}
+
+#[test]
+fn every_field_that_is_not_applied_is_refused_where_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+services:
+  a:
+    build:
+      context: https://example.com/x.git
+      additional_contexts: {b: .}
+      cache_to: [type=local]
+      entitlements: [network.host]
+      isolation: default
+      platforms: [linux/amd64]
+      privileged: true
+      provenance: true
+      sbom: true
+      secrets: [s]
+      ssh: [default]
+    credential_spec: {config: c}
+    external_links: [x]
+    mac_address: 02:42:ac:11:00:02
+    models: [m]
+    post_start: [{command: x}]
+    pre_stop: [{command: x}]
+    use_api_socket: true
+    scale: 2
+    cgroup: host
+    ipc: service:b
+    pid: service:b
+    uts: service:b
+    volumes_from: [b]
+    pull_policy: daily
+    deploy:
+      resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: k, value: 1}}]}}
+    volumes:
+      - {type: image, source: x, target: /i}
+      - {type: bind, source: ., target: /b, bind: {recursive: disabled}}
+      - {type: volume, target: /v, volume: {labels: {a: b}}}
+    networks:
+      n:
+        driver_opts: {a: b}
+        gw_priority: 1
+        interface_name: eth7
+        ipv6_address: "2001::1"
+        link_local_ips: [169.254.1.1]
+        mac_address: x
+        priority: 1
+    secrets: [s]
+    configs:
+      - c
+  b: {provider: {type: x}}
+  c: {image: x, deploy: {replicas: 0}}
+networks:
+  n:
+    enable_ipv4: true
+    enable_ipv6: true
+    ipam: {options: {a: b}}
+secrets: {s: {environment: X}}
+configs: {c: {content: x}}
+models: {m: {model: x}}
+"#;
+    let found = refused(dir.path(), text);
+    let expected = [
+        "16:5 credential_spec",
+        "17:5 external_links",
+        "18:5 mac_address",
+        "19:5 models",
+        "20:5 post_start",
+        "21:5 pre_stop",
+        "22:5 use_api_socket",
+        "31:34 generic_resources",
+        "23:5 scale",
+        "25:5 ipc",
+        "26:5 pid",
+        "27:5 uts",
+        "28:5 volumes_from",
+        "29:5 pull_policy",
+        "5:7 context",
+        "6:7 additional_contexts",
+        "7:7 cache_to",
+        "8:7 entitlements",
+        "9:7 isolation",
+        "10:7 platforms",
+        "11:7 privileged",
+        "12:7 provenance",
+        "13:7 sbom",
+        "14:7 secrets",
+        "15:7 ssh",
+        "33:9 volumes",
+        "34:9 volumes",
+        "35:9 volumes",
+        "38:9 driver_opts",
+        "39:9 gw_priority",
+        "40:9 interface_name",
+        "41:9 ipv6_address",
+        "42:9 link_local_ips",
+        "43:9 mac_address",
+        "44:9 priority",
+        "45:15 secrets",
+        "47:9 configs",
+        "48:7 provider",
+        "49:26 replicas",
+        "52:5 enable_ipv4",
+        "53:5 enable_ipv6",
+        "54:12 options",
+    ];
+    assert_eq!(found, expected, "{found:#?}");
+}
+
+#[test]
+fn what_no_enabled_service_says_is_not_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "services:\n  a: {image: x}\n  b: {image: x, scale: 2, profiles: [p]}\n";
+    assert!(refused(dir.path(), text).is_empty());
+}
