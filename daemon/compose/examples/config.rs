@@ -1,4 +1,5 @@
-//! Prints a project as devd understands it: `cargo run --example config -- FILE…` (or a folder).
+//! Prints a project as devd understands it: `cargo run --example config -- FILE…` (or a folder). `--yaml` prints YAML, and
+//! `--hash` the config hash of each service.
 //!
 //! The environment is empty apart from `HOME`, `PATH` and what `--env NAME=VALUE` sets, so that two machines print the same.
 
@@ -7,12 +8,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use devd_compose::{Options, load, to_json, to_yaml};
+use devd_compose::{Options, load, printed_config_hash, to_json, to_yaml};
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let yaml = args.iter().any(|arg| arg == "--yaml");
-    let is_flag = |arg: &String| matches!(arg.as_str(), "--yaml" | "--env");
+    let hash = args.iter().any(|arg| arg == "--hash");
+    let is_flag = |arg: &String| matches!(arg.as_str(), "--yaml" | "--env" | "--hash");
     args.retain(|arg| !is_flag(arg));
     let mut options = Options { dir: std::env::current_dir().unwrap_or_default(), ..Options::default() };
     for arg in args {
@@ -37,7 +39,11 @@ fn main() -> ExitCode {
             for warning in &loaded.warnings {
                 eprintln!("{warning}\n");
             }
-            if yaml {
+            if hash {
+                for (name, service) in &loaded.project.services {
+                    println!("{name} {}", printed_config_hash(service));
+                }
+            } else if yaml {
                 print!("{}", to_yaml(&loaded.project));
             } else {
                 println!("{:#}", to_json(&loaded.project));

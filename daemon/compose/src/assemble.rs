@@ -61,12 +61,15 @@ impl<'c> Assembly<'c> {
                 Rc::clone(document)
             };
             let document = Interpolation::new(self.context, env).node(&document);
-            let mut includes = Vec::new();
+            let mut includes: Vec<Rc<Node>> = Vec::new();
             for include in self.includes(&document) {
-                includes.extend(self.include(env, dir, &include));
+                let Some(included) = self.include(env, dir, &include) else { continue };
+                for other in includes.iter().chain([&document]) {
+                    self.say_conflicts(other, &included);
+                }
+                includes.push(included);
             }
-            // Of two that say the same thing, the first wins.
-            for included in includes.into_iter().rev() {
+            for included in includes {
                 root = Some(lay(root, &included));
             }
             let document = without(&document, "include");
@@ -107,6 +110,32 @@ impl<'c> Assembly<'c> {
 
     fn wrong(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
         self.context.error(code, place, "include", message);
+    }
+
+    /// Nothing may be in a file and in one that it includes, unless both say the same of it.
+    fn say_conflicts(&mut self, own: &Node, included: &Node) {
+        for section in ["services", "networks", "volumes", "secrets", "configs", "models"] {
+            let (Some(own), Some(included)) = (own.get(section), included.get(section)) else { continue };
+            for entry in included.value.as_map().unwrap_or_default() {
+                let Some(known) =
+                    own.value.get(&entry.key).filter(|known| !known.value.is_like(&entry.value))
+                else {
+                    continue;
+                };
+                let what = section.trim_end_matches('s');
+                let at = self.context.span(entry.place);
+                let message = format!(
+                    "the {what} `{}` is included as well, from {}:{}",
+                    entry.key,
+                    at.file.display(),
+                    at.line
+                );
+                let path = format!("{section}.{}", entry.key);
+                let help =
+                    "give one of them another name, or change it in a file that lies over this one: `-f`";
+                self.context.error("include-conflict", known.place, &path, message).help(help);
+            }
+        }
     }
 
     fn includes(&mut self, document: &Node) -> Vec<Include> {

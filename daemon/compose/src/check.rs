@@ -22,7 +22,10 @@ impl Reader<'_> {
         self.check_container_names(project, &references);
         let names: BTreeSet<String> = project.services.keys().cloned().collect();
         for service in project.services.values_mut() {
-            service.depends_on.retain(|name, dependency| dependency.required || names.contains(name));
+            let (here, gone) = std::mem::take(&mut service.depends_on)
+                .into_iter()
+                .partition(|(name, dependency)| dependency.required || names.contains(name));
+            (service.depends_on, service.wished) = (here, gone);
         }
         self.check_circles(project, &references);
         self.references = references;
@@ -31,7 +34,8 @@ impl Reader<'_> {
     fn check_reference(&mut self, project: &Project, reference: &Reference) {
         let Reference { service, kind, name, .. } = reference;
         let (code, message, help) = match kind {
-            Kind::Wish | Kind::Container => return,
+            Kind::Container => return,
+            Kind::Wish if project.disabled_services.contains_key(name) => return,
             Kind::Network => {
                 if project.networks.contains_key(name) {
                     return;
@@ -72,7 +76,20 @@ impl Reader<'_> {
                 let code = if *kind == Kind::Config { "undefined-config" } else { "undefined-secret" };
                 (code, format!("there is no {what} `{name}`"), help)
             }
-            Kind::Dependency | Kind::Link | Kind::Namespace | Kind::VolumesFrom | Kind::Context => {
+            Kind::Context if project.services.get(name).is_some_and(|other| other.build.is_none()) => {
+                let message = format!("`{service}` builds on `{name}`, which is not built");
+                (
+                    "no-build",
+                    message,
+                    format!("give `{name}` a `build`, or name its image: `docker-image://…`"),
+                )
+            }
+            Kind::Dependency
+            | Kind::Wish
+            | Kind::Link
+            | Kind::Namespace
+            | Kind::VolumesFrom
+            | Kind::Context => {
                 let verb = match *kind {
                     Kind::Link => "links to",
                     Kind::Namespace if reference.path.ends_with("network_mode") => "shares the network of",

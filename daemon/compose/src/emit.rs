@@ -9,12 +9,17 @@ use crate::model::{Project, Service};
 /// The shape of `docker compose config --format json`, byte for byte but for the order of keys: `$` is doubled.
 pub fn to_json(project: &Project) -> Value {
     let mut tree = document(project);
-    for name in project.services.keys() {
-        if let Some(Value::Object(service)) = tree.pointer_mut(&format!("/services/{name}")) {
-            as_json_of_go(service);
+    for (name, service) in &project.services {
+        let Some(Value::Object(printed)) = tree.pointer_mut(&format!("/services/{name}")) else { continue };
+        as_json_of_go(printed);
+        // Compose prints what it does not wait for, though no service of that name is printed.
+        if !service.wished.is_empty()
+            && let Value::Object(edges) = printed.entry("depends_on").or_insert_with(|| json!({}))
+        {
+            edges.extend(service.wished.iter().map(|(other, edge)| (other.clone(), self::tree(edge))));
         }
     }
-    double_dollars(tree)
+    double_dollars(tree, true)
 }
 
 /// What Go's encoder makes of a service where it does not do as it does for YAML.
@@ -74,13 +79,14 @@ fn document(project: &Project) -> Value {
         let links = service.links.iter().map(|link| &link.service);
         // Compose waits for what a service links to; where that could never end, devd does not, and says so here.
         let links = links.filter(|other| !project.closure(other).contains(name) && *other != name);
-        for other in links.filter(|other| !service.depends_on.contains_key(*other)).collect::<Vec<_>>() {
+        let implied = links
+            .map(|other| (other, json!({"condition": "service_started", "restart": true, "required": true})));
+        for (other, edge) in implied.collect::<Vec<_>>() {
             let Some(Value::Object(printed)) = tree.pointer_mut(&format!("/services/{name}")) else {
                 continue;
             };
             if let Value::Object(edges) = printed.entry("depends_on").or_insert_with(|| json!({})) {
-                let edge = json!({"condition": "service_started", "restart": true, "required": true});
-                edges.insert(other.clone(), edge);
+                edges.entry(other.clone()).or_insert(edge);
             }
         }
     }
@@ -98,7 +104,13 @@ pub fn to_yaml(project: &Project) -> String {
     if !project.models.is_empty() {
         tree["models"] = self::tree(&project.models);
     }
-    if let Value::Object(mut map) = double_dollars(tree) {
+    for name in project.services.keys() {
+        // As a number, it must be a whole one.
+        if let Some(percent) = tree.pointer_mut(&format!("/services/{name}/cpu_percent")) {
+            *percent = Value::String(percent.to_string());
+        }
+    }
+    if let Value::Object(mut map) = double_dollars(tree, false) {
         // What a reader looks for first.
         let name = map.remove("name").unwrap_or_default();
         out.push_str("name: ");
@@ -133,19 +145,21 @@ pub fn service_hash_input(service: &Service) -> String {
     Value::Object(map).to_string()
 }
 
-fn tree(value: &impl serde::Serialize) -> Value {
+pub(crate) fn tree(value: &impl serde::Serialize) -> Value {
     // Only maps with other keys than strings could fail, and the model has none; a path that is not UTF-8 cannot
     // come out of a file that is.
     value.serialize(serde_json::value::Serializer).unwrap_or_default()
 }
 
-fn double_dollars(value: Value) -> Value {
+/// Compose doubles those of keys as well, though it would not halve them again.
+fn double_dollars(value: Value, keys: bool) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
-        Value::Array(items) => Value::Array(items.into_iter().map(double_dollars).collect()),
-        Value::Object(map) => Value::Object(
-            map.into_iter().map(|(key, value)| (key.replace('$', "$$"), double_dollars(value))).collect(),
-        ),
+        Value::Array(items) => items.into_iter().map(|item| double_dollars(item, keys)).collect(),
+        Value::Object(map) => {
+            let key = |key: String| if keys { key.replace('$', "$$") } else { key };
+            map.into_iter().map(|(name, value)| (key(name), double_dollars(value, keys))).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }

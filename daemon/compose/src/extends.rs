@@ -85,7 +85,7 @@ impl Extends<'_, '_> {
 
     fn resolve(&mut self, shelf: usize, name: &str) -> Option<Done> {
         let node = Rc::clone(&self.shelves.get(shelf)?.services.get(name)?.value);
-        let Some(extends) = node.get("extends").filter(|entry| !entry.value.is_null()) else {
+        let Some(extends) = node.get("extends") else {
             return Some((node, 1));
         };
         let path = format!("services.{name}.extends");

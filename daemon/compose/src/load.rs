@@ -8,7 +8,7 @@ use crate::diagnostic::LoadError;
 use crate::discover::{self, Found};
 use crate::env::Env;
 use crate::model::{Places, Project};
-use crate::node::Node;
+use crate::node::{Entry, Node};
 use crate::options::{Loaded, Options};
 use crate::read::Reader;
 use crate::substitute::substitute;
@@ -55,9 +55,12 @@ fn load_project(context: &mut Context, options: &Options, env: &mut Env<'_>) -> 
     project.places = reader.places;
     project.dir = found.dir;
     project.files = found.files;
-    if project.services.is_empty() && project.disabled_services.is_empty() && !context.has_errors() {
+    let says = |entry: &Entry| &*entry.key != "version";
+    if !root.as_map().unwrap_or_default().iter().any(says) && !context.has_errors() {
         let file = project.files.first().map(|file| file.as_path());
-        context.file_error("no-service", file, None, "there is no service in this project");
+        context
+            .file_error("empty-file", file, None, "this compose file says nothing")
+            .help("it needs at least `services:` with one service");
     }
     Some(project)
 }

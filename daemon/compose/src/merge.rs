@@ -73,7 +73,7 @@ impl Merge {
             ["build", "args" | "labels" | "additional_contexts"] => Rule::Pairs,
             ["extra_hosts"] | ["build", "extra_hosts"] => Rule::Hosts,
             ["deploy", "labels"] => Rule::Pairs,
-            ["networks"] => Rule::Names,
+            ["networks" | "models"] => Rule::Names,
             ["depends_on"] => Rule::Dependencies,
             ["build"] => Rule::Build,
             ["dns" | "dns_search" | "dns_opt" | "tmpfs" | "env_file" | "label_file"] => Rule::Strings,
@@ -107,7 +107,14 @@ impl Merge {
                 let items = if rule == Rule::Mounts {
                     keyed(below, above, mount_target)
                 } else if rule == Rule::Pools {
-                    keyed(below, above, subnet)
+                    // Those of the upper file remain, each over the one of the same subnet.
+                    let known =
+                        |pool: &Rc<Node>| below.iter().find(|base| subnet(base) == subnet(pool)).cloned();
+                    let both = |pool: &Rc<Node>| match known(pool) {
+                        Some(base) => Merge { path: Vec::new() }.node(&base, pool),
+                        None => strip(pool),
+                    };
+                    above.iter().map(both).collect()
                 } else if matches!(rule, Rule::Secrets | Rule::Configs) {
                     let folder = if rule == Rule::Secrets { "/run/secrets" } else { "" };
                     keyed(below, above, |grant| grant_place(grant, folder))

@@ -38,7 +38,7 @@ pub use mount::{Mount, MountKind, MountText, Volume};
 pub use network::{Attachment, Ipam, IpamPool, Network, NetworkMode};
 pub use place::Places;
 pub use port::{Port, PortRange};
-pub use service::{Condition, Dependency, Link, PullPolicy, Service};
+pub use service::{Condition, Dependency, EnvFile, Link, PullPolicy, Service};
 
 /// Everything that the files of one project say.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

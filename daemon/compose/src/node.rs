@@ -1,5 +1,6 @@
 //! A YAML document as a tree that knows where each part stands.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::context::Place;
@@ -89,6 +90,26 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         self.as_map()?.iter().find(|entry| &*entry.key == key)
+    }
+
+    /// Whether both say the same, wherever they stand.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar { text, .. }, Value::Scalar { text: other, .. }) => text == other,
+            (Value::List(items), Value::List(others)) => {
+                items.len() == others.len()
+                    && items.iter().zip(others).all(|(item, other)| item.is_like(other))
+            }
+            (Value::Map(entries), Value::Map(others)) => {
+                let known: BTreeMap<&str, &Self> =
+                    others.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
+                entries.len() == others.len()
+                    && entries
+                        .iter()
+                        .all(|entry| known.get(&*entry.key).is_some_and(|other| entry.value.is_like(other)))
+            }
+            _ => false,
+        }
     }
 
     /// How many nodes this is, with all that is in it.

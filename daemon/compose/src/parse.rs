@@ -132,7 +132,14 @@ struct Frame {
 
 enum Content {
     List(Vec<Rc<Node>>),
-    Map { entries: Vec<Entry>, index: BTreeMap<Rc<str>, usize>, key: Option<Key>, merged: Vec<Rc<Node>> },
+    Map {
+        entries: Vec<Entry>,
+        index: BTreeMap<Rc<str>, usize>,
+        key: Option<Key>,
+        merged: Vec<Rc<Node>>,
+        /// Where a `<<` stands.
+        merges: Option<Place>,
+    },
 }
 
 struct Key {
@@ -171,6 +178,7 @@ impl Builder {
                     index: BTreeMap::new(),
                     key: None,
                     merged: Vec::new(),
+                    merges: None,
                 };
                 let tag = self.tag(tag.as_deref(), span);
                 self.open(span, anchor, tag, content)
@@ -256,12 +264,12 @@ impl Builder {
             return Ok(None);
         };
         frame.height = frame.height.max(height);
-        let (entries, index, key, merged) = match &mut frame.content {
+        let (entries, index, key, merged, merges) = match &mut frame.content {
             Content::List(items) => {
                 items.push(node);
                 return Ok(None);
             }
-            Content::Map { entries, index, key, merged } => (entries, index, key, merged),
+            Content::Map { entries, index, key, merged, merges } => (entries, index, key, merged, merges),
         };
         let Some(name) = key.take() else {
             let Value::Scalar { text, style } = &node.value else {
@@ -277,6 +285,12 @@ impl Builder {
             return Ok(None);
         };
         if name.merges {
+            if let Some(first) = merges.replace(name.place) {
+                let mut problem = Problem::new("duplicate-key", name.place, "`<<` is there twice".to_owned());
+                problem.other = Some(first);
+                problem.help = Some("merge several with a list: `<<: [*one, *other]`");
+                return Ok(Some(problem));
+            }
             match &node.value {
                 Value::Map(_) => merged.push(node),
                 Value::List(items) if items.iter().all(|item| item.as_map().is_some()) => {

@@ -383,6 +383,12 @@ impl Reader<'_> {
                     let (key, value) = short::split_pair(&text);
                     if key.is_empty() {
                         reader.error("wrong-value", item.place, "the name before `=` is missing");
+                    } else if key.ends_with(char::is_whitespace) && crate::context::is_secret(&reader.path) {
+                        let message =
+                            format!("the name of the variable `{}` ends with a space", key.trim_end());
+                        reader
+                            .error("wrong-value", item.place, message)
+                            .help("take the space before `=` out");
                     } else {
                         out.insert(key.to_owned(), value.map(str::to_owned));
                     }
@@ -392,6 +398,9 @@ impl Reader<'_> {
             self.each_entry(node, |reader, entry| {
                 if entry.value.is_null() {
                     out.insert(entry.key.to_string(), None);
+                } else if scalar::is_date(&entry.value) && !reader.legacy {
+                    let message = format!("`{}` must be a text, and YAML takes this for a date", entry.key);
+                    reader.error("wrong-type", entry.value.place, message).help("put it in quotes");
                 } else if entry.value.as_text().is_some() {
                     out.insert(entry.key.to_string(), scalar::as_written_by_compose(&entry.value));
                 } else {

@@ -8,11 +8,16 @@ use common::Folder;
 use devd_compose::{Options, load, to_json, to_yaml};
 use proptest::prelude::*;
 
+/// What is refused is refused in milliseconds; a build for debugging on a busy machine takes its time.
+fn patience() -> Duration {
+    if cfg!(debug_assertions) { Duration::from_secs(5) } else { Duration::from_millis(250) }
+}
+
 fn first_error(yaml: &str) -> String {
     let folder = Folder::new(&[("compose.yaml", yaml)]);
     let start = Instant::now();
     let Err(error) = folder.load() else { panic!("it loads") };
-    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    assert!(start.elapsed() < patience(), "took {:?}", start.elapsed());
     error.diagnostics[0].message.clone()
 }
 
@@ -135,7 +140,7 @@ fn what_is_included_is_bounded() {
     let start = Instant::now();
     let message = &folder.load().unwrap_err().diagnostics[0].message;
     assert_eq!(message, "a project includes and extends at most 200 files");
-    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    assert!(start.elapsed() < patience(), "took {:?}", start.elapsed());
 }
 
 /// Many errors do not make a slow load, and not an endless report.

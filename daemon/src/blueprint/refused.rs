@@ -3,10 +3,18 @@
 
 use devd_compose::model::{Build, Grant, MountKind, Network, PullPolicy, Service, SharedFile, Span};
 use devd_compose::{Diagnostic, Project};
+use std::sync::Arc;
 
 /// An error for each field of the enabled services, and of what they use, that is not applied.
 pub(super) fn fields(project: &Project) -> Vec<Diagnostic> {
     let mut refused = Refused { project, found: Vec::new() };
+    if project.services.is_empty() && project.disabled_services.is_empty() {
+        let file =
+            project.files.first().map(|file| Span { file: Arc::from(file.as_path()), ..Span::default() });
+        let message = "there is no service in this project";
+        let wrong = Diagnostic::about(&file.unwrap_or_default(), "services", "no-service", message);
+        refused.found.push(Diagnostic { help: Some("add one under `services:`".to_owned()), ..wrong });
+    }
     for (name, service) in &project.services {
         refused.service(&format!("services.{name}"), service);
     }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{
@@ -39,6 +40,9 @@ pub struct Service {
     pub nano_cpus: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<String, Dependency>,
+    /// Dependencies that need not be there and are not, because no active profile enables them.
+    #[serde(skip)]
+    pub wished: BTreeMap<String, Dependency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,12 @@ pub struct Service {
     /// `None` as a value: named without a value that is set anywhere, so the engine unsets it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Option<String>>,
+    /// The files that `environment` was completed from.
+    #[serde(skip)]
+    pub env_files: Vec<EnvFile>,
+    /// The variables of `environment` that only those files set.
+    #[serde(skip)]
+    pub from_env_files: BTreeSet<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expose: Vec<String>,
     /// `host=address`.
@@ -222,6 +232,32 @@ impl Service {
             | MountKind::Pipe { .. }
             | MountKind::Cluster { .. } => None,
         })
+    }
+}
+
+/// A file with variables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EnvFile {
+    /// Absolute, as compose prints it.
+    pub path: String,
+    pub required: bool,
+    /// `raw`: without quotes and variables.
+    pub format: Option<String>,
+}
+
+/// As compose does: a path where nothing else is said.
+impl Serialize for EnvFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.required {
+            return serializer.serialize_str(&self.path);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("required", &false)?;
+        if let Some(format) = &self.format {
+            map.serialize_entry("format", format)?;
+        }
+        map.end()
     }
 }
 

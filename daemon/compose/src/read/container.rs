@@ -49,9 +49,8 @@ impl Reader<'_> {
                 )
                 .help(help);
             }
-            (None, _) => {
-                self.error("wrong-value", node.place, "the health check is empty").help(help);
-            }
+            // That is what the image says.
+            (None, _) => {}
         }
         None
     }
@@ -183,15 +182,17 @@ impl Reader<'_> {
                 reader.bad_value(node, "a host and its address").help("write `name=10.0.0.1`");
                 return;
             };
-            let address = address.trim();
-            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-            if bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
-                reader
-                    .bad_value(node, "a host and its address")
-                    .help("the address is an IP address or `host-gateway`");
-                return;
+            for address in address.split(',').map(str::trim) {
+                let bare =
+                    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+                if bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
+                    reader
+                        .bad_value(node, "a host and its address")
+                        .help("the address is an IP address or `host-gateway`");
+                    return;
+                }
+                out.insert(format!("{}={bare}", host.trim()));
             }
-            out.insert(format!("{}={bare}", host.trim()));
         };
         if node.as_map().is_some() {
             self.each_entry(node, |reader, entry| match &entry.value.value {

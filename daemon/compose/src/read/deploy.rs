@@ -217,16 +217,21 @@ impl Reader<'_> {
     pub(super) fn same_limits(&mut self, service: &Service, node: &Node) {
         let Some(deploy) = &service.deploy else { return };
         let (limits, reserved) = (&deploy.resources.limits, &deploy.resources.reservations);
-        let limits = limits.clone().unwrap_or_default();
-        let reserved = reserved.clone().unwrap_or_default();
-        let differ =
-            |one: Option<u64>, other: Option<u64>| matches!((one, other), (Some(a), Some(b)) if a != b);
+        // Where there are limits at all, one that is not among them counts as none.
+        let differ = |one: Option<u64>, others: &Option<Resource>, other: fn(&Resource) -> Option<u64>| {
+            one.is_some() && others.as_ref().is_some_and(|others| other(others) != one)
+        };
         let host = &service.host;
-        let pids = matches!((host.pids_limit, limits.pids), (Some(a), Some(b)) if a != b);
+        let pids =
+            host.pids_limit.is_some() && limits.as_ref().is_some_and(|limits| limits.pids != host.pids_limit);
         for (key, other, differ) in [
-            ("cpus", "limits.cpus", differ(service.nano_cpus, limits.nano_cpus)),
-            ("mem_limit", "limits.memory", differ(service.mem_limit, limits.memory)),
-            ("mem_reservation", "reservations.memory", differ(host.mem_reservation, reserved.memory)),
+            ("cpus", "limits.cpus", differ(service.nano_cpus, limits, |limits| limits.nano_cpus)),
+            ("mem_limit", "limits.memory", differ(service.mem_limit, limits, |limits| limits.memory)),
+            (
+                "mem_reservation",
+                "reservations.memory",
+                differ(host.mem_reservation, reserved, |reserved| reserved.memory),
+            ),
             ("pids_limit", "limits.pids", pids),
         ] {
             let Some(entry) = node.get(key).filter(|_| differ) else { continue };

@@ -1,10 +1,12 @@
 //! `environment` and `env_file`: one map of variables.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::Path;
 
 use crate::dotenv;
+use crate::model::{EnvFile, Service};
 use crate::node::{Node, Value};
 use crate::substitute::Lookup as _;
 
@@ -25,16 +27,27 @@ impl Reader<'_> {
     }
 
     /// Adds what the files set, below what is set already.
-    pub(super) fn env_files(&mut self, node: &Node, environment: &mut BTreeMap<String, Option<String>>) {
+    pub(super) fn env_files(&mut self, node: &Node, service: &mut Service) {
         let mut found = BTreeMap::new();
+        let (environment, files) = (&mut service.environment, &mut service.env_files);
         match &node.value {
-            Value::Scalar { .. } if !node.is_null() => self.env_file(node, environment, &mut found),
-            Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
-                self.each_item(node, |reader, item| reader.env_file(item, environment, &mut found));
+            Value::Scalar { .. } if !node.is_null() => {
+                files.extend(self.env_file(node, environment, &mut found));
             }
+            Value::Scalar { .. } | Value::List(_) | Value::Map(_) => self.each_item(node, |reader, item| {
+                // Named again, a file keeps its place.
+                let Some(file) = reader.env_file(item, environment, &mut found) else { return };
+                match files.iter_mut().find(|known| known.path == file.path) {
+                    Some(known) => *known = file,
+                    None => files.push(file),
+                }
+            }),
         }
         for (key, value) in found {
-            environment.entry(key).or_insert(Some(value));
+            if let Entry::Vacant(slot) = environment.entry(key) {
+                service.from_env_files.insert(slot.key().clone());
+                slot.insert(Some(value));
+            }
         }
     }
 
@@ -43,13 +56,17 @@ impl Reader<'_> {
         node: &Node,
         environment: &BTreeMap<String, Option<String>>,
         found: &mut BTreeMap<String, String>,
-    ) {
-        let (mut path, mut required, mut raw) = (None, true, false);
+    ) -> Option<EnvFile> {
+        let (mut path, mut required, mut format) = (None, true, None);
         if node.as_map().is_some() {
             self.map(node, ENV_FILE, |reader, key, entry| match key {
                 "path" => path = reader.word(&entry.value),
                 "required" => required = reader.flag(&entry.value).unwrap_or(true),
-                _ => raw = reader.choice(&entry.value, &[("raw", true)]).unwrap_or(false),
+                _ => {
+                    if reader.optional(&entry.value).is_some() {
+                        format = reader.choice(&entry.value, &[("raw", "raw")]).map(str::to_owned);
+                    }
+                }
             });
             if path.is_none() && node.get("path").is_none() {
                 self.error("missing-key", node.place, "`path` is missing");
@@ -57,12 +74,17 @@ impl Reader<'_> {
         } else {
             path = self.word(node);
         }
-        let Some(text) = path else { return };
+        let text = path?;
         let path = self.resolve(&text);
+        let raw = format.is_some();
+        let file = EnvFile { path: self.resolve_text(&text), required, format };
         let content = match self.context.read(&path) {
             Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return,
-            Err(error) => return self.no_env_file(node, &path, &error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return Some(file),
+            Err(error) => {
+                self.no_env_file(node, &path, &error);
+                return None;
+            }
         };
         let env = self.env;
         let lookup = |name: &str| {
@@ -80,6 +102,7 @@ impl Reader<'_> {
                 wrong.path.clone_from(&self.path);
             }
         }
+        Some(file)
     }
 
     /// Adds the labels of files, below those that are set already.

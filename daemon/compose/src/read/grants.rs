@@ -25,7 +25,7 @@ impl Reader<'_> {
         self.map(node, keys, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                "name" => name = reader.text(value).or_else(|| name.take()),
+                "name" => reader.engine_word(value, &mut name),
                 "file" => out.file = reader.word(value).map(|text| reader.resolve_text(&text).into()),
                 "environment" => {
                     out.environment = reader.word(value);
@@ -33,7 +33,7 @@ impl Reader<'_> {
                         node.get(relocate::VALUE).and_then(|entry| entry.value.as_text().map(str::to_owned));
                     out.value = own.or_else(|| reader.env.get(out.environment.as_ref()?));
                 }
-                "content" => out.content = reader.text(value),
+                "content" => out.content = reader.optional(value),
                 "labels" => out.labels = reader.full_pairs(value),
                 "driver" => out.driver = reader.optional(value),
                 "driver_opts" => out.driver_opts = reader.options(value),

@@ -4,7 +4,7 @@ use crate::model::{Blkio, BlkioRate, BlkioWeight, Device, HostSettings};
 use crate::node::{Entry, Node};
 
 use super::project::Kind;
-use super::{Keys, Reader};
+use super::{Keys, Reader, scalar};
 
 const BLKIO: &Keys = &[
     "weight",
@@ -28,10 +28,18 @@ impl Reader<'_> {
             "annotations" => out.annotations = self.full_pairs(value),
             "attach" => out.attach = self.flag(value),
             "blkio_config" => out.blkio_config = self.blkio(value),
-            "cgroup" => out.cgroup = self.words(value, &["host", "private"]),
+            "cgroup" => {
+                let known = [("host", "host"), ("private", "private")];
+                out.cgroup = self.choice(value, &known).map(str::to_owned);
+            }
             "cgroup_parent" => out.cgroup_parent = self.optional(value),
             "cpu_count" => out.cpu_count = self.not_negative(value).filter(is_said),
             "cpu_percent" => {
+                if scalar::kind(value) == Some(scalar::Kind::Float) {
+                    let message = "`cpu_percent` must be a whole number, or a text";
+                    self.error("wrong-type", value.place, message).help("put it in quotes");
+                    return;
+                }
                 out.cpu_percent = self.parsed(value, "a number of percent", |text| {
                     let nanos = crate::model::text::parse_nano_cpus(text)?;
                     i64::try_from(nanos / 10_000_000).ok().filter(|hundredths| *hundredths <= 10_000)
@@ -88,7 +96,14 @@ impl Reader<'_> {
             "use_api_socket" => out.use_api_socket = self.plain_flag(value).unwrap_or(false),
             "userns_mode" => out.userns_mode = self.optional(value),
             "uts" => out.uts = self.namespace(value, &["host"]),
-            "volume_driver" => out.volume_driver = self.optional(value),
+            "volume_driver" => {
+                if !self.legacy {
+                    let message = "compose does not know `volume_driver` any more";
+                    let help = "name the driver at the volume: `volumes: {NAME: {driver: …}}`";
+                    self.error("unknown-key", entry.place, message).help(help);
+                }
+                out.volume_driver = self.optional(value);
+            }
             "volumes_from" => out.volumes_from = self.volumes_from(value),
             _ => {}
         }
@@ -193,6 +208,9 @@ impl Reader<'_> {
         });
         if node.get("source").is_none() {
             self.error("missing-key", node.place, "`source` is missing: the device of the host");
+        }
+        if node.get("target").is_none() {
+            self.error("missing-key", node.place, "`target` is missing: the device in the container");
         }
         (!out.source.is_empty()).then_some(out)
     }

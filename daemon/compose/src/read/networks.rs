@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::model::{Attachment, Ipam, IpamPool, Network, Volume};
 use crate::node::{Entry, Node, Value};
 
-use super::{Keys, Reader};
+use super::{Keys, Reader, scalar};
 
 const NETWORK: &Keys = &[
     "name",
@@ -44,7 +44,7 @@ impl Reader<'_> {
         self.map_or_nothing(&entry.value, NETWORK, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                "name" => name = reader.text(value).or_else(|| name.take()),
+                "name" => reader.engine_word(value, &mut name),
                 "driver" => out.driver = reader.optional(value),
                 "driver_opts" => out.driver_opts = reader.options(value),
                 "enable_ipv4" => out.enable_ipv4 = reader.flag(value),
@@ -85,13 +85,21 @@ impl Reader<'_> {
         self.map_or_nothing(&entry.value, VOLUME, |reader, key, entry| {
             let value = &entry.value;
             match key {
-                "name" => name = reader.text(value).or_else(|| name.take()),
+                "name" => reader.engine_word(value, &mut name),
                 "driver" => out.driver = reader.optional(value),
                 "driver_opts" => out.driver_opts = reader.options(value),
                 "external" => out.external = reader.external(value, &mut name),
                 _ => out.labels = reader.full_pairs(value),
             }
         });
+        let other =
+            |entry: &&Entry| !matches!(&*entry.key, "name" | "external") && !entry.key.starts_with("x-");
+        if out.external
+            && let Some(other) = entry.value.as_map().unwrap_or_default().iter().find(other)
+        {
+            let message = format!("`{}` means nothing for a volume that is made elsewhere", other.key);
+            self.error("conflict", other.place, message).help("take it out, or take `external` out");
+        }
         let is_bind = out.driver.as_deref() == Some("local")
             && out.driver_opts.get("o").is_some_and(|options| options == "bind");
         if is_bind && let Some(device) = out.driver_opts.get_mut("device") {
@@ -106,7 +114,7 @@ impl Reader<'_> {
         if node.as_map().is_none() {
             return self.flag(node).unwrap_or(false);
         }
-        self.map(node, EXTERNAL, |reader, _, entry| *name = reader.word(&entry.value));
+        self.map(node, EXTERNAL, |reader, _, entry| reader.engine_word(&entry.value, name));
         true
     }
 
@@ -117,21 +125,40 @@ impl Reader<'_> {
             match key {
                 "aliases" => out.aliases = reader.strings(value),
                 "driver_opts" => out.driver_opts = reader.options(value),
-                "gw_priority" => out.gw_priority = reader.number(value, "a number").unwrap_or_default(),
+                "gw_priority" => out.gw_priority = reader.priority(value),
                 "interface_name" => out.interface_name = reader.optional(value),
                 "ipv4_address" => out.ipv4_address = reader.address::<Ipv4Addr>(value, "an IPv4 address"),
                 "ipv6_address" => out.ipv6_address = reader.address::<Ipv6Addr>(value, "an IPv6 address"),
                 "link_local_ips" => out.link_local_ips = reader.strings(value),
                 "mac_address" => out.mac_address = reader.optional(value),
-                _ => out.priority = reader.number(value, "a number").unwrap_or_default(),
+                _ => out.priority = reader.priority(value),
             }
         });
         out
     }
 
+    fn priority(&mut self, node: &Node) -> i64 {
+        if scalar::kind(node) == Some(scalar::Kind::Text) {
+            let message = format!("`{}` must be a number, and this is a text", self.path);
+            self.error("wrong-type", node.place, message).help("write it without quotes");
+            return 0;
+        }
+        self.number(node, "a number").unwrap_or_default()
+    }
+
     fn address<T: FromStr>(&mut self, node: &Node, wanted: &str) -> Option<String> {
         let text = self.optional(node)?;
         self.parsed(node, wanted, |_| text.parse::<T>().ok().map(|_| text.clone()))
+    }
+
+    /// A name at the engine, which may be said in two places.
+    pub(super) fn engine_word(&mut self, node: &Node, name: &mut Option<String>) {
+        let Some(text) = self.text(node) else { return };
+        if name.as_ref().is_some_and(|known| *known != text) {
+            let message = "`name` and the name under `external` are not the same";
+            self.error("conflict", node.place, message).help("keep `name`, and write `external: true`");
+        }
+        *name = Some(text);
     }
 
     pub(super) fn attachments(&mut self, node: &Node) -> BTreeMap<String, Option<Attachment>> {

@@ -1,6 +1,6 @@
 //! `ports` and `expose`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Port, PortRange};
 use crate::node::Node;
@@ -12,11 +12,17 @@ const PORT: &Keys = &["name", "target", "host_ip", "published", "protocol", "app
 impl Reader<'_> {
     pub(super) fn ports(&mut self, node: &Node) -> Vec<Port> {
         let mut ports: Vec<Port> = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut index = BTreeMap::new();
         self.each_item(node, |reader, item| {
             for port in reader.port(item) {
-                if seen.insert((port.host_ip.clone(), port.published, port.target, port.protocol.clone())) {
-                    ports.push(port);
+                let address = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+                let key = (address, port.published, port.target, port.protocol.clone());
+                match index.get(&key).and_then(|index| ports.get_mut(*index)) {
+                    Some(known) => *known = port,
+                    None => {
+                        index.insert(key, ports.len());
+                        ports.push(port);
+                    }
                 }
             }
         });
@@ -37,6 +43,11 @@ impl Reader<'_> {
             }
         };
         let span = self.context.span(node.place);
+        if port.target.first == 0 {
+            self.error("wrong-value", node.place, "there is no port 0 in a container")
+                .help("name the port that the service listens on");
+            return Vec::new();
+        }
         let single = port.target.first == port.target.last;
         // A range is written short and becomes many.
         let count = u32::from(port.target.last - port.target.first) + 1;
@@ -45,9 +56,11 @@ impl Reader<'_> {
             return Vec::new();
         };
         self.ports_left = left;
-        let targets = port.target.first..=port.target.last;
+        // In the order in which compose has them: by their text.
+        let mut targets: Vec<(u16, u16)> = (port.target.first..=port.target.last).zip(0u16..).collect();
+        targets.sort_by_key(|(target, _)| target.to_string());
         targets
-            .zip(0u16..)
+            .into_iter()
             .map(|(target, offset)| {
                 let published = port.published.map(|range| match range.first.checked_add(offset) {
                     Some(number) if !single => PortRange { first: number, last: number },
@@ -93,8 +106,8 @@ impl Reader<'_> {
                         text.parse::<std::net::IpAddr>().ok().map(|_| text.to_owned())
                     });
                 }
-                "app_protocol" => app_protocol = reader.text(value),
-                _ => name = reader.text(value),
+                "app_protocol" => app_protocol = reader.optional(value),
+                _ => name = reader.optional(value),
             }
         });
         if node.get("target").is_none() {

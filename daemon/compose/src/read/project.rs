@@ -85,6 +85,7 @@ impl Reader<'_> {
         self.map(root, ROOT, |reader, key, entry| match key {
             "services" => reader.services(entry, profiles, &mut project),
             "version" => {
+                reader.text(&entry.value);
                 let message = "`version` means nothing any more and is ignored";
                 reader.context.warning("obsolete", entry.place, "version", message).help("take it out");
             }

@@ -57,6 +57,12 @@ pub(crate) fn kind(node: &Node) -> Option<Kind> {
     })
 }
 
+/// The same as asking for the kind, and fast where there are very many values.
+pub(crate) fn is_date(node: &Node) -> bool {
+    let Value::Scalar { text, style: Style::Plain } = &node.value else { return false };
+    text.as_bytes().get(4) == Some(&b'-') && date(text).is_some()
+}
+
 /// Any value, as compose prints what it does not look into.
 pub(crate) fn to_json(node: &Node) -> serde_json::Value {
     use serde_json::Value as Json;
@@ -82,7 +88,7 @@ pub(crate) fn to_json(node: &Node) -> serde_json::Value {
                     Ok(number) => number.into(),
                     Err(_) => Json::Null,
                 },
-                Some(Kind::Date) => Json::String(format!("{text}T00:00:00Z")),
+                Some(Kind::Date) => Json::String(date(text).unwrap_or_default()),
                 Some(Kind::Text) => Json::String(text.to_string()),
             }
         }
@@ -94,9 +100,7 @@ pub(crate) fn to_json(node: &Node) -> serde_json::Value {
 pub(super) fn as_written_by_compose(node: &Node) -> Option<String> {
     let Value::Scalar { text, style } = &node.value else { return None };
     let number = match style {
-        Style::Plain => {
-            constant(text).or_else(|| integer(text)).or_else(|| float(text)).or_else(|| date(text))
-        }
+        Style::Plain => constant(text).or_else(|| integer(text)).or_else(|| float(text)),
         Style::Quoted => None,
     };
     Some(number.unwrap_or_else(|| text.to_string()))
@@ -171,13 +175,18 @@ fn go_float(value: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
+/// A date with a time perhaps, in RFC 3339, when YAML takes the text for one.
 fn date(text: &str) -> Option<String> {
-    let [year, month, day] = text.split('-').collect::<Vec<_>>().try_into().ok()?;
-    let number = |part: &str, digits: usize| {
-        let well_formed = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (day, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (text.get(..at)?, Some(text.get(at..)?)),
+        None => (text, None),
+    };
+    let [year, month, day] = day.split('-').collect::<Vec<_>>().try_into().ok()?;
+    let number = |part: &str, digits: std::ops::RangeInclusive<usize>| {
+        let well_formed = digits.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         if well_formed { part.parse::<u32>().ok() } else { None }
     };
-    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let (year, month, day) = (number(year, 4..=4)?, number(month, 1..=2)?, number(day, 1..=2)?);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         4 | 6 | 9 | 11 => 30,
@@ -186,7 +195,30 @@ fn date(text: &str) -> Option<String> {
         1..=12 => 31,
         _ => return None,
     };
-    (1..=days).contains(&day).then(|| format!("{text} 00:00:00 +0000 UTC"))
+    if !(1..=days).contains(&day) {
+        return None;
+    }
+    let Some(time) = time else { return Some(format!("{year:04}-{month:02}-{day:02}T00:00:00Z")) };
+    // Only with a `T` there may be a zone, and there must be one.
+    let (time, zone) = match time.strip_prefix(['T', 't']) {
+        Some(time) => time.split_at(time.find(['Z', '+', '-'])?),
+        None => (time.strip_prefix(' ')?, "Z"),
+    };
+    let (time, fraction) = time.split_once('.').map_or((time, ""), |(time, fraction)| (time, fraction));
+    let [hour, minute, second] = time.split(':').collect::<Vec<_>>().try_into().ok()?;
+    let (hour, minute, second) = (number(hour, 1..=2)?, number(minute, 1..=2)?, number(second, 1..=2)?);
+    let zone_is_well = match zone.strip_prefix(['+', '-']) {
+        Some(zone) => zone
+            .split_once(':')
+            .is_some_and(|(h, m)| number(h, 2..=2).is_some() && number(m, 2..=2).is_some()),
+        None => zone == "Z",
+    };
+    let fits = hour < 24 && minute < 60 && second < 60 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    (fits && zone_is_well).then(|| {
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}{zone}")
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +244,7 @@ mod tests {
             ("3.0", "3"),
             (".5", "0.5"),
             ("089", "89"),
-            ("2026-01-02", "2026-01-02 00:00:00 +0000 UTC"),
+            ("2026-01-02", "2026-01-02"),
             ("2026-02-30", "2026-02-30"),
             ("True", "true"),
             ("yes", "yes"),
@@ -230,6 +262,24 @@ mod tests {
             let node = Node { place, tag: None, value };
             assert_eq!(as_written_by_compose(&node).as_deref(), Some(written), "{text}");
             assert_eq!(as_written_by_compose(&Node::text(place, text)).as_deref(), Some(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_as_yaml_knows_them() {
+        for (text, written) in [
+            ("2026-01-02", Some("2026-01-02T00:00:00Z")),
+            ("2026-1-2", Some("2026-01-02T00:00:00Z")),
+            ("2001-12-14t21:59:43.10-05:00", Some("2001-12-14T21:59:43.1-05:00")),
+            ("2001-12-14T21:59:43Z", Some("2001-12-14T21:59:43Z")),
+            ("2001-12-14 21:59:43.5", Some("2001-12-14T21:59:43.5Z")),
+            ("2026-02-30", None),
+            ("2001-12-14T21:59:43", None),
+            ("2001-12-14T25:59:43Z", None),
+            ("10-12-14", None),
+            ("a b", None),
+        ] {
+            assert_eq!(date(text).as_deref(), written, "{text}");
         }
     }
 }

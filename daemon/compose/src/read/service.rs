@@ -123,7 +123,7 @@ impl Reader<'_> {
         self.map(node, SERVICE, |reader, key, entry| reader.service_key(&mut out, key, entry));
         // Last, because values of `environment` are seen by variables in the files.
         if let Some(entry) = node.get("env_file") {
-            self.within("env_file", |reader| reader.env_files(&entry.value, &mut out.environment));
+            self.within("env_file", |reader| reader.env_files(&entry.value, &mut out));
         }
         if let Some(entry) = node.get("label_file") {
             self.within("label_file", |reader| reader.label_files(&entry.value, &mut out.labels));
@@ -152,7 +152,11 @@ impl Reader<'_> {
             });
         }
         self.same_target(&out, node);
+        self.same_platform(&out, node);
         self.same_limits(&out, node);
+        if let (Some(scale), Some(deploy)) = (out.host.scale, &mut out.deploy) {
+            deploy.replicas = Some(scale);
+        }
         // The key counts, even where its value is empty.
         let elsewhere = node.get("network_mode").is_some() || out.host.provider.is_some();
         if out.networks.is_empty() && !elsewhere {
@@ -301,6 +305,12 @@ impl Reader<'_> {
                 "restart" => dependency.restart = reader.flag(&entry.value).unwrap_or(false),
                 _ => dependency.required = reader.plain_flag(&entry.value).unwrap_or(true),
             });
+            if entry.value.as_map().is_some() && entry.value.get("condition").is_none() && !reader.legacy {
+                let help = "write `condition: service_started`, or `service_healthy`";
+                reader
+                    .error("missing-key", entry.place, "`condition` is missing: what to wait for")
+                    .help(help);
+            }
             let kind = if dependency.required { Kind::Dependency } else { Kind::Wish };
             reader.refer(kind, &entry.key, entry.place);
             out.insert(entry.key.to_string(), dependency);
@@ -325,6 +335,21 @@ impl Reader<'_> {
             }
         });
         out
+    }
+
+    /// An image that is built for other platforms than the service's own could not run.
+    fn same_platform(&mut self, service: &Service, node: &Node) {
+        let Some(build) = service.build.as_ref().filter(|build| !build.platforms.is_empty()) else { return };
+        if let Some(platform) =
+            service.platform.as_ref().filter(|platform| !build.platforms.contains(platform))
+            && let Some(entry) = node.get("platform")
+        {
+            let message = format!("the service runs on `{platform}`, and its image is not built for it");
+            let help = format!("add `{platform}` to `build.platforms`: {}", build.platforms.join(", "));
+            self.within("platform", |reader| {
+                reader.error("conflict", entry.value.place, message).help(help);
+            });
+        }
     }
 
     fn same_target(&mut self, service: &Service, node: &Node) {

@@ -93,6 +93,9 @@ pub(super) fn parse_port(text: &str) -> Result<ShortPort, String> {
         None | Some("") => None,
         Some(ip) => {
             let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
+            if bare == ip && ip.contains(':') {
+                return Err(format!("`{ip}` must be in brackets: `[{ip}]`"));
+            }
             let parsed: Result<std::net::IpAddr, _> = bare.parse();
             Some(parsed.map(|_| bare.to_owned()).map_err(|_| format!("`{ip}` is not an IP address"))?)
         }

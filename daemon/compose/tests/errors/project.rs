@@ -276,15 +276,15 @@ services:
 }
 
 #[test]
-fn no_services() {
+fn nothing_but_a_version() {
     check(
         r#"
-name: x
-networks: {}
+version: "3"
 "#,
         expect![[r#"
-            error: there is no service in this project
+            error: this compose file says nothing
               --> $DIR/compose.yaml
+            help: it needs at least `services:` with one service
         "#]],
     );
 }

@@ -248,13 +248,6 @@ services:
                |                         ^
             help: begin it with `CMD` for a program and its arguments, `CMD-SHELL` for one line of shell, or `NONE`
 
-            error: the health check is empty
-              --> $DIR/compose.yaml:8:25
-               |
-             8 |     healthcheck: {test: [], retries: -1}
-               |                         ^
-            help: begin it with `CMD` for a program and its arguments, `CMD-SHELL` for one line of shell, or `NONE`
-
             error: `-1` is not a number of tries
               --> $DIR/compose.yaml:8:38
                |

@@ -45,7 +45,7 @@ services:
     ports: ["8000-8001:80-81", "127.0.0.1::90/udp", "5000-5005:50", {target: 60, published: "600", name: web, app_protocol: http, mode: host}]
     expose: [3000, "4000-4001/udp"]
     links: [db, "db:database"]
-    depends_on: {db: {condition: service_healthy, restart: true}, gone: {condition: service_started, required: false}}
+    depends_on: {db: {condition: service_healthy, restart: true}}
     networks: {front: {aliases: [www], ipv4_address: 10.5.0.2}, default: }
     healthcheck: {test: curl localhost, interval: 1m30s, timeout: 500ms, retries: 3, start_period: 1.5s, start_interval: 1s}
     working_dir: /src

@@ -22,7 +22,7 @@ services:
     cgroup: private
     cgroup_parent: m-executor-abcd
     cpu_count: 2
-    cpu_percent: 12.5
+    cpu_percent: "12.5"
     cpu_period: "100000"
     cpu_quota: -1
     cpu_rt_period: 1400
@@ -51,7 +51,6 @@ services:
     storage_opt: {size: 1G}
     userns_mode: host
     uts: host
-    volume_driver: mydriver
     volumes_from: ["container:other:ro"]
     deploy:
       mode: replicated
@@ -268,7 +267,6 @@ fn every_field_of_the_host() {
           },
           "userns_mode": "host",
           "uts": "host",
-          "volume_driver": "mydriver",
           "volumes_from": [
             "container:other:ro"
           ]

@@ -23,9 +23,9 @@ include:
     env_file: cache/some.env
 services:
   web: {image: web, depends_on: [db, cache], environment: {V: '${V-unset}'}}
-  db: {environment: {OVER: parent}}
 ",
             ),
+            ("compose.override.yaml", "services: {db: {environment: {OVER: parent}}}\n"),
             (".env", "PARENT=1\nBOTH=parent\n"),
             (
                 "db/compose.yaml",
@@ -40,7 +40,7 @@ services:
     environment: {OVER: db, V: , BOTH: , PARENT: , UNSET: }
     volumes: ['./data:/data', 'named:/named', 'folder:/folder']
     secrets: [s]
-volumes: {named: , local: {driver_opts: {o: bind, device: ./local}}}
+volumes: {named: , local: {driver: local, driver_opts: {o: bind, device: ./local}}}
 secrets: {s: {file: s.txt}}
 ",
             ),

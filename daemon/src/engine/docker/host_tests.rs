@@ -34,7 +34,7 @@ services:
     cgroup: host
     cgroup_parent: parent
     cpu_count: 2
-    cpu_percent: 12.5
+    cpu_percent: "12.5"
     cpu_period: 100000
     cpu_quota: -1
     cpu_rt_period: 1400
@@ -42,7 +42,7 @@ services:
     cpu_shares: 73
     cpuset: 0-3
     device_cgroup_rules: [c 1:3 mr]
-    devices: [/dev/null, "/dev/c:/dev/d:r", {source: /dev/e}, vendor.com/class=name]
+    devices: [/dev/null, "/dev/c:/dev/d:r", {source: /dev/e, target: /dev/e}, vendor.com/class=name]
     dns_opt: [use-vc]
     dns_search: [example.com]
     gpus: all
@@ -58,7 +58,6 @@ services:
     storage_opt: {size: 1G}
     userns_mode: host
     uts: host
-    volume_driver: driver
     volumes_from: ["container:other:ro"]
     deploy:
       resources:
@@ -111,7 +110,6 @@ services:
         "StorageOpt": { "size": "1G" },
         "UsernsMode": "host",
         "UTSMode": "host",
-        "VolumeDriver": "driver",
         "VolumesFrom": ["other:ro"],
     });
     assert_eq!(found, expected);
