@@ -2,7 +2,7 @@
 
 use crate::{Diagnostic, Problem, ProjectName, ServiceName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which project: what `-C`, `-f`, `--profile`, `--project-name`, `--env-file` and the environment say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +167,18 @@ pub struct Config {
     pub yaml: String,
     /// What the files say that their writer may not mean.
     pub warnings: Vec<Diagnostic>,
+    /// The images that the services run.
+    #[serde(default)]
+    pub images: BTreeSet<String>,
+    /// The profiles that the files name, active or not.
+    #[serde(default)]
+    pub profiles: BTreeSet<String>,
+    /// The config hash of each service, as `docker compose config --hash` prints it.
+    #[serde(default)]
+    pub hashes: BTreeMap<String, String>,
+    /// What variables are replaced by, if that was asked for.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Any JSON value.

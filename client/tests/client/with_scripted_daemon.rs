@@ -518,6 +518,42 @@ fn config_is_of_the_registered_project_around() {
 }
 
 #[test]
+fn parts_of_config_are_printed_one_a_line() {
+    let (world, asked) = world(|asked| match asked.line.as_str() {
+        "POST /v1/resolve" => resolved(true),
+        line if line.starts_with("POST /v1/config") => json(&json!({
+            "config": {"name": "shop", "services": {"web": {}, "db": {}}, "networks": {"default": {}}},
+            "yaml": "name: shop\n", "warnings": [], "images": ["pg", "shop-web"], "profiles": ["p"],
+            "hashes": {"db": "d0", "web": "e1"}, "environment": {"A": "1"}
+        })),
+        _ => unexpected(asked),
+    });
+    for (line, out) in [
+        (vec!["--services"], "db\nweb\n"),
+        (vec!["--images"], "pg\nshop-web\n"),
+        (vec!["--volumes"], ""),
+        (vec!["--networks"], "default\n"),
+        (vec!["--profiles"], "p\n"),
+        (vec!["--hash", "*"], "db d0\nweb e1\n"),
+        (vec!["--hash", "web"], "web e1\n"),
+        (vec!["--hash", "web", "--json"], "{\"web\":\"e1\"}\n"),
+        (vec!["--services", "--json"], "[\"db\",\"web\"]\n"),
+        (vec!["--environment"], "A=1\n"),
+        (vec!["--quiet"], ""),
+    ] {
+        let line: Vec<&str> = ["config"].into_iter().chain(line).collect();
+        let shown = world.run(&line);
+        assert_eq!((shown.code, shown.out.as_str()), (0, out), "{line:?}: {}", shown.err);
+    }
+    assert_eq!(world.run(&["config", "--show-secrets"]).code, 0);
+    wait_for(&asked, "POST /v1/config?secrets=true");
+    let shown = world.run(&["config", "--hash", "wbe"]);
+    assert_eq!(shown.code, 2);
+    assert!(shown.err.contains("there is no service `wbe`"), "{}", shown.err);
+    assert_eq!(world.run(&["config", "--services", "--images"]).code, 2);
+}
+
+#[test]
 fn the_daemon_is_started_and_waited_for() {
     let world = World::new();
     let fifo = world.path("fifo");

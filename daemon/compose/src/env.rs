@@ -66,6 +66,15 @@ impl<'a> Env<'a> {
             .collect()
     }
 
+    /// Everything that can be asked for.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let mut all = self.files.clone();
+        all.extend(self.inherited.clone());
+        all.extend(self.process.clone());
+        all.extend(self.project_name.clone().map(|name| ("COMPOSE_PROJECT_NAME".to_owned(), name)));
+        all
+    }
+
     /// Reads the files that `--env-file` or `COMPOSE_ENV_FILES` name, or else `.env` in `dir`.
     pub(crate) fn read_files(&mut self, context: &mut Context, options: &Options, dir: &Path) {
         let mut named = options.env_files.clone();

@@ -21,10 +21,10 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mut context = Context::default();
     let mut env = Env::new(&options.env);
     let project = load_project(&mut context, &options, &mut env);
-    let used = env.used();
+    let (used, environment) = (env.used(), env.all());
     let (warnings, inputs) = context.finish()?;
     let project = project.unwrap_or_default();
-    Ok(Loaded { project, warnings, inputs, env_used: used })
+    Ok(Loaded { project, warnings, inputs, env_used: used, environment })
 }
 
 /// `None` only after an error.

@@ -78,6 +78,20 @@ pub struct Project {
 }
 
 impl Project {
+    /// The profiles that the files name, active or not.
+    pub fn profiles(&self) -> BTreeSet<&str> {
+        let services = self.services.values().chain(self.disabled_services.values());
+        services.flat_map(|service| service.profiles.iter().map(String::as_str)).collect()
+    }
+
+    /// The same project with the values of its secrets, to be shown to someone who asked for them.
+    pub fn with_secret_values(mut self) -> Self {
+        for secret in self.secrets.values_mut() {
+            secret.content = secret.value.clone();
+        }
+        self
+    }
+
     /// The services that `service` needs, transitively and without itself: by `depends_on`, by a link, or by
     /// sharing a network namespace. Only enabled services.
     pub fn closure(&self, service: &str) -> BTreeSet<String> {

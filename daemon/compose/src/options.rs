@@ -30,4 +30,6 @@ pub struct Loaded {
     pub inputs: BTreeSet<PathBuf>,
     /// The entries of [`Options::env`] that mattered: with these alone the same files load to the same project.
     pub env_used: BTreeMap<String, String>,
+    /// What variables of the files are replaced by: [`Options::env`] over what `.env` sets, and the project's name.
+    pub environment: BTreeMap<String, String>,
 }

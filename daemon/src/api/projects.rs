@@ -56,14 +56,36 @@ pub(super) async fn resolve(State(app): State<App>, Body(source): Body<ProjectSo
     Ok(Json(app.registry.resolve(&source).await?))
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigQuery {
+    /// Shows the values of secrets that come from variables.
+    #[serde(default)]
+    secrets: bool,
+    /// Tells the variables that the files are read with.
+    #[serde(default)]
+    environment: bool,
+}
+
 /// The project as devd understands it.
-#[utoipa::path(post, path = "/v1/config", tag = "projects", request_body = ProjectSource,
+#[utoipa::path(post, path = "/v1/config", tag = "projects", params(ConfigQuery), request_body = ProjectSource,
     responses((status = 200, body = Config), (status = 422, body = Problem)))]
-pub(super) async fn config(Body(source): Body<ProjectSource>) -> Answer<Config> {
+pub(super) async fn config(
+    Query(query): Query<ConfigQuery>,
+    Body(source): Body<ProjectSource>,
+) -> Answer<Config> {
     let loaded = registry::load_files(source).await?;
+    let project = if query.secrets { loaded.project.with_secret_values() } else { loaded.project };
+    let hashes = project.services.iter();
     Ok(Json(Config {
-        config: Value(devd_compose::to_json(&loaded.project)),
-        yaml: devd_compose::to_yaml(&loaded.project),
+        config: Value(devd_compose::to_json(&project)),
+        yaml: devd_compose::to_yaml(&project),
         warnings: loaded.warnings.iter().map(problem::diagnostic).collect(),
+        images: project.services.values().map(|service| service.image_name(&project.name)).collect(),
+        profiles: project.profiles().into_iter().map(str::to_owned).collect(),
+        hashes: hashes
+            .map(|(name, service)| (name.clone(), devd_compose::printed_config_hash(service)))
+            .collect(),
+        environment: if query.environment { loaded.environment } else { Default::default() },
     }))
 }

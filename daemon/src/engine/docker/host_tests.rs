@@ -62,7 +62,7 @@ services:
     deploy:
       resources:
         limits: {cpus: 0.5, memory: 1m, pids: 7}
-        reservations: {devices: [{driver: nvidia, device_ids: ["0"], capabilities: [gpu, utility], options: {o: p}}]}
+        reservations: {memory: 64m, devices: [{driver: nvidia, device_ids: ["0"], capabilities: [gpu, utility], options: {o: p}}]}
 "#);
     let expected = json!({
         "Annotations": { "a": "b" },
