@@ -60,7 +60,8 @@ pub(crate) fn rows(world: &World, sizes: &Sizes, peers: &Peers) -> anyhow::Resul
     let misses = world.runs(&tested.root, &ids)?.iter().filter(|run| is_cold(run)).count();
     gone(world, &tested)?;
 
-    let pairs = format!("two saves {} s apart, with PostgreSQL: runs that found nothing ready", BETWEEN.as_secs());
+    let pairs =
+        format!("two saves {} s apart, with PostgreSQL: runs that found nothing ready", BETWEEN.as_secs());
     let mut rows = vec![
         Row::times(10, &format!("{ENVIRONMENT}, for the first time"), DEVD, &first).note("initdb"),
         Row::times(10, ENVIRONMENT, DEVD, &kept).at_most(1500.0).note("from what is kept"),

@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, map, staged};
 use bollard::query_parameters::InspectContainerOptions;
-use devd_compose::model::{Mount, MountKind, Span};
+use devd_compose::model::{Mount, MountKind};
 use devdd::engine::Engine;
 use devdd::engine::spec::{Act, ContainerSpec, Newest, SnapshotSpec, label};
 use std::collections::BTreeMap;
@@ -11,9 +11,13 @@ use std::collections::BTreeMap;
 fn database(stage: &Stage, script: &str) -> ContainerSpec {
     let mut spec = stage.container("db", "redis:7", &["sh", "-c", script]);
     spec.env = vec!["PASSWORD=secret".to_owned()];
-    let kind = MountKind::Volume { source: Some("more".to_owned()), nocopy: false, subpath: None };
-    let target = "/var/lib/more".to_owned();
-    spec.service.volumes = vec![Mount { target, read_only: false, kind, span: Span::default() }];
+    let kind = MountKind::Volume {
+        source: Some("more".to_owned()),
+        nocopy: false,
+        subpath: None,
+        labels: BTreeMap::new(),
+    };
+    spec.service.volumes = vec![Mount::new("/var/lib/more", kind)];
     spec.volumes = BTreeMap::from([("more".to_owned(), stage.volume("more").name)]);
     spec
 }

@@ -65,7 +65,11 @@ pub(super) fn is_private(suite: &Suite, mount: &Mount) -> bool {
     match &mount.kind {
         MountKind::Volume { source: None, .. } => true,
         MountKind::Volume { source: Some(key), .. } => mounting(suite, key).count() == 1,
-        MountKind::Bind { .. } | MountKind::Tmpfs { .. } => false,
+        MountKind::Bind { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Image { .. }
+        | MountKind::Pipe { .. }
+        | MountKind::Cluster { .. } => false,
     }
 }
 
@@ -84,9 +88,9 @@ fn is_whole(suite: &Suite, service: &Service) -> bool {
     service.tmpfs.is_empty()
         && !service.read_only
         && service.mounts().iter().all(|mount| match &mount.kind {
-            MountKind::Bind { .. } => true,
-            MountKind::Tmpfs { .. } => false,
-            MountKind::Volume { source, nocopy, subpath } => {
+            MountKind::Bind { .. } | MountKind::Image { .. } | MountKind::Pipe { .. } => true,
+            MountKind::Tmpfs { .. } | MountKind::Cluster { .. } => false,
+            MountKind::Volume { source, nocopy, subpath, labels: _ } => {
                 !nocopy && subpath.is_none() && source.as_ref().is_none_or(|key| is_plain(suite, key))
             }
         })
@@ -108,7 +112,12 @@ fn writes_nowhere_else(suite: &Suite, kept: &BTreeSet<String>) -> bool {
         MountKind::Volume { source: Some(key), .. } => {
             !is_plain(suite, key) || mounting(suite, key).any(|service| kept.contains(&service.name))
         }
-        MountKind::Volume { source: None, .. } | MountKind::Bind { .. } | MountKind::Tmpfs { .. } => true,
+        MountKind::Volume { source: None, .. }
+        | MountKind::Bind { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Image { .. }
+        | MountKind::Pipe { .. }
+        | MountKind::Cluster { .. } => true,
     })
 }
 
