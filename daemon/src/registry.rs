@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use devd_logic::{Event, Memory};
 use devd_proto::{
     Code, EngineState, Problem, ProjectName, ProjectSource, RegisterRequest, Registered, Removed, Resolved,
-    Saved, Scheduled,
+    Saved, Scheduled, ServiceName,
 };
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -327,6 +327,14 @@ impl<E: Engine> Registry<E> {
             match change {
                 EngineChange::Project(project) => {
                     self.tell(&ProjectName::new(project), Message::Event(Event::EngineChanged));
+                }
+                EngineChange::ToldToEnd { project, service } => {
+                    let event = Event::ToldToEnd(ServiceName::new(service));
+                    self.tell(&ProjectName::new(project), Message::Event(event));
+                }
+                EngineChange::Stopped { project, service } => {
+                    let event = Event::StoppedOutside(ServiceName::new(service));
+                    self.tell(&ProjectName::new(project), Message::Event(event));
                 }
                 EngineChange::Connected => self.tell_all(&Event::EngineBack),
                 EngineChange::Disconnected => self.tell_all(&Event::EngineChanged),

@@ -2,6 +2,7 @@
 
 use crate::backoff::Failure;
 use crate::down::Down;
+use crate::outside::Outside;
 use crate::{Change, Desired, Event, Moment, Observed, Op, OpError, OpId, Outcome, Reaction, State, Subject};
 use devd_proto::{RunId, ServiceName};
 
@@ -20,6 +21,20 @@ impl State {
                 }
             }
             Event::EngineChanged => self.view.spoil(),
+            // What devd itself does shows up among what others do.
+            Event::ToldToEnd(name) | Event::StoppedOutside(name)
+                if self.busy(&Subject::Service(name.clone())).is_some() => {}
+            Event::ToldToEnd(name) => {
+                if let Some(state) = self.services.get_mut(&name) {
+                    state.outside.tells(now);
+                }
+            }
+            Event::StoppedOutside(name) => {
+                if let Some(state) = self.services.get_mut(&name) {
+                    state.outside.says();
+                }
+                self.view.spoil();
+            }
             Event::EngineBack => {
                 self.epoch += 1;
                 // What failed may have failed because the engine was going.
@@ -66,7 +81,8 @@ impl State {
             Event::RestartRequested(name) => self.start_requested(&name, Reaction::Restart),
             Event::RebuildRequested(name) => self.start_requested(&name, Reaction::Rebuild),
             Event::StopRequested(name) => {
-                self.services.entry(name.clone()).or_default().stopped = true;
+                let state = self.services.entry(name.clone()).or_default();
+                (state.stopped, state.outside) = (true, Outside::default());
                 self.failures.remove(&Subject::Service(name));
             }
             Event::DownRequested { volumes } => {
@@ -138,6 +154,11 @@ impl State {
             && let Some(seen) = self.view.fresh()
         {
             self.leftovers = seen.environments.clone();
+            for (name, state) in &mut self.services {
+                if let Some(stopped) = state.outside.looked(seen.main(name).map(|main| main.state)) {
+                    state.stopped = stopped;
+                }
+            }
         }
     }
 
@@ -212,7 +233,7 @@ impl State {
             if all { self.services.keys().cloned().collect() } else { self.desired.closure(&services) };
         for name in named {
             let state = self.services.entry(name.clone()).or_default();
-            state.stopped = false;
+            (state.stopped, state.outside) = (false, Outside::default());
             state.forgive();
             if build && self.desired.services.get(&name).is_some_and(|service| service.build.is_some()) {
                 state.asked = Reaction::Rebuild;
@@ -234,6 +255,7 @@ impl State {
         for other in needed {
             let state = self.services.entry(other.clone()).or_default();
             if std::mem::take(&mut state.stopped) || other == *name {
+                state.outside = Outside::default();
                 state.forgive();
             }
             if other == *name {

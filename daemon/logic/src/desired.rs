@@ -21,6 +21,8 @@ pub struct Desired {
 pub struct Service {
     /// A digest of all that makes its container; another one means another container.
     pub definition: String,
+    /// Compose's own digest of what the files say of it.
+    pub config_hash: String,
     /// The reference of its image.
     pub image: String,
     /// The image is built here, from what has this digest; else it is pulled. Another one means another build.

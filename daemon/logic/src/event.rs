@@ -18,6 +18,10 @@ pub enum Event {
     SaveComplete(ServiceName),
     /// The engine hints that something happened.
     EngineChanged,
+    /// Somebody sent a service's process a signal that ends processes, through the engine.
+    ToldToEnd(ServiceName),
+    /// Somebody stopped a service through the engine.
+    StoppedOutside(ServiceName),
     /// The engine is reached again after it was not.
     EngineBack,
     /// The answer to the last [`crate::Effect::Look`].

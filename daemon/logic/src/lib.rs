@@ -23,6 +23,7 @@ pub mod status;
 mod apply;
 mod backoff;
 mod down;
+mod outside;
 mod plan;
 mod service;
 mod settle;

@@ -51,6 +51,8 @@ pub struct Container {
     pub service: ServiceName,
     /// The definition it was made from; `None` when devd did not make it.
     pub definition: Option<String>,
+    /// Compose's digest of what it was made from.
+    pub config_hash: Option<String>,
     /// The id of its image.
     pub image: String,
     /// What it does.

@@ -178,11 +178,11 @@ impl State {
         let Some(container) = container else {
             return plan.op(Op::Create(name.clone()), "it has no container");
         };
-        if container.definition.as_ref() != Some(&service.definition) {
+        if !is_current(container, service) {
             let cause = if container.definition.is_some() {
                 "its definition changed"
             } else {
-                "devd did not make it"
+                "it was not made from these files"
             };
             return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
         }
@@ -404,6 +404,14 @@ impl State {
             };
             plan.suite_holds.insert(name.clone(), hold);
         }
+    }
+}
+
+/// Whether a container is what the files say. One that compose made is taken over as it is.
+fn is_current(container: &Container, service: &Service) -> bool {
+    match &container.definition {
+        Some(definition) => *definition == service.definition,
+        None => container.config_hash.as_ref() == Some(&service.config_hash),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is remembered of one service, and how facts change it.
 
 use crate::backoff::{DEATHS, WELL, pause};
+use crate::outside::Outside;
 use crate::settle::Burst;
 use crate::{Change, Container, ContainerState, Moment, Reaction};
 
@@ -9,6 +10,8 @@ use crate::{Change, Container, ContainerState, Moment, Reaction};
 pub(crate) struct ServiceState {
     /// The user stopped it.
     pub(crate) stopped: bool,
+    /// What others do to it.
+    pub(crate) outside: Outside,
     /// Changes that it has not reacted to.
     pub(crate) burst: Option<Burst>,
     /// What it owes them.
@@ -171,6 +174,10 @@ impl ServiceState {
             return;
         }
 
+        if !one_shot && let Some(again) = self.outside.wait_for_word(now) {
+            self.again = Some(again);
+            return;
+        }
         // An exit that happened while nobody looked may be the engine's or the machine's going down.
         let seen =
             self.seen.as_ref().filter(|(start, seen, _)| *start == container.started && *seen == epoch);

@@ -8,6 +8,9 @@ use devd_proto::{
 };
 use std::collections::BTreeMap;
 
+/// Why a service is stopped that devd did not stop.
+const OUTSIDE: &str = "stopped by somebody else; `devd start` or `devd up` starts it";
+
 /// A project as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectView {
@@ -139,7 +142,8 @@ impl State {
         }
         let runs = seen.main(name).is_some_and(|container| container.state == ContainerState::Running);
         if !self.wanted(name) {
-            return (StateWord::Stopped, runs.then(|| "stopping".to_owned()));
+            let outside = (!runs && state.outside.is_stopped()).then(|| OUTSIDE.to_owned());
+            return (StateWord::Stopped, runs.then(|| "stopping".to_owned()).or(outside));
         }
         if let Some(failure) = self.failures.get(&Subject::Service(name.clone())) {
             let old = if runs { "what ran before keeps running: " } else { "" };

@@ -146,6 +146,7 @@ impl Blueprint {
         let services = self.project.services.iter().map(|(name, service)| {
             let desired = devd_logic::Service {
                 definition: definition(&stack, name),
+                config_hash: devd_compose::config_hash(service),
                 image: stack.image(service),
                 build: service.build.as_ref().map(|build| digest([json(build)])),
                 pull: match service.pull_policy {

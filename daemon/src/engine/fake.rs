@@ -398,6 +398,7 @@ impl FakeContainer {
             name: self.spec.name.clone(),
             service: ServiceName::new(self.spec.service.name.clone()),
             definition: self.spec.labels.get(label::DEFINITION).cloned(),
+            config_hash: self.spec.labels.get(compose::CONFIG_HASH).cloned(),
             image: self.image.clone(),
             state: self.state,
             health,

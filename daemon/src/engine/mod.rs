@@ -63,11 +63,25 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn changes(&self) -> BoxStream<'static, EngineChange>;
 }
 
-/// A hint, never a fact: it says *look*, not *what*.
+/// A hint, never a fact: it says *look*, not *what*. What somebody wants of a container, no look can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineChange {
     /// Something happened to the dev stack of this compose project.
     Project(String),
+    /// Somebody sent the process of a service of the dev stack a signal that ends processes.
+    ToldToEnd {
+        /// The compose project.
+        project: String,
+        /// The service.
+        service: String,
+    },
+    /// Somebody stopped a service of the dev stack, which may run again by now.
+    Stopped {
+        /// The compose project.
+        project: String,
+        /// The service.
+        service: String,
+    },
     /// The engine is reached (again): everything may be different.
     Connected,
     /// The engine is not reached any more.

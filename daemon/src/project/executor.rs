@@ -165,11 +165,10 @@ async fn perform<E: Engine>(
             // Only what devd restarts on a save; a database stays as its image has it.
             let supervised = blueprint.is_watched(name) && spec.service.x_devd.supervise;
             spec.park = supervised.then_some(Park::Serve);
-            let desired = blueprint.desired();
-            let definition = desired.services.get(name).map(|service| service.definition.clone());
-            let definition = definition.unwrap_or_default();
-            spec.labels.insert(crate::engine::spec::compose::CONFIG_HASH.to_owned(), definition.clone());
-            spec.labels.insert(crate::engine::spec::label::DEFINITION.to_owned(), definition);
+            let mut desired = blueprint.desired();
+            let desired = desired.services.remove(name).ok_or_else(|| gone(name.as_str()))?;
+            spec.labels.insert(crate::engine::spec::compose::CONFIG_HASH.to_owned(), desired.config_hash);
+            spec.labels.insert(crate::engine::spec::label::DEFINITION.to_owned(), desired.definition);
             Act::Create(Box::new(spec))
         }
         Op::Start(_, id) => Act::Start(id.clone()),

@@ -10,6 +10,8 @@ enum Step {
     Save { service: &'static str, reaction: Reaction, files: usize, pushed: bool },
     Kill(&'static str, i64),
     RemoveContainer(&'static str),
+    StopOutside(&'static str, i64),
+    StartOutside(&'static str),
     Stop(&'static str),
     Start(&'static str),
     Restart(&'static str),
@@ -38,6 +40,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(service, reaction, files, pushed)| Step::Save { service, reaction, files, pushed }),
         1 => (service(), prop_oneof![Just(0i64), Just(1), Just(137)]).prop_map(|(s, code)| Step::Kill(s, code)),
         1 => service().prop_map(Step::RemoveContainer),
+        1 => (service(), prop_oneof![Just(0i64), Just(143)]).prop_map(|(s, code)| Step::StopOutside(s, code)),
+        1 => service().prop_map(Step::StartOutside),
         1 => service().prop_map(Step::Stop),
         1 => service().prop_map(Step::Start),
         1 => service().prop_map(Step::Restart),
@@ -61,6 +65,9 @@ fn play(runs: usize, steps: Vec<Step>, down: bool) {
             }
             Step::Kill(service, code) => world.kill(service, code),
             Step::RemoveContainer(service) => world.remove_container(service),
+            Step::StopOutside(service, code) => world.stop_outside(service, code),
+            Step::StartOutside(service) if world.is_left_alone(service) => world.start_outside(service),
+            Step::StartOutside(_) => {}
             Step::Stop(service) => world.tell(Event::StopRequested(name(service))),
             Step::Start(service) => world.tell(Event::StartRequested(name(service))),
             Step::Restart(service) => world.tell(Event::RestartRequested(name(service))),

@@ -24,6 +24,8 @@ struct Box_ {
     id: String,
     service: ServiceName,
     definition: String,
+    /// Compose made it.
+    foreign: bool,
     image: String,
     state: ContainerState,
     start: u32,
@@ -94,6 +96,7 @@ pub(super) fn shop() -> Desired {
         let needs = needs.into_iter();
         Service {
             definition: format!("{text}-v1"),
+            config_hash: format!("{text}-hash"),
             image: format!("shop-{text}"),
             build: build.then(|| "build-v1".to_owned()),
             pull: Pull::Missing,
@@ -281,7 +284,8 @@ impl World {
             id: it.id.clone(),
             name: format!("shop-{}-1", it.service),
             service: it.service.clone(),
-            definition: Some(it.definition.clone()),
+            definition: (!it.foreign).then(|| it.definition.clone()),
+            config_hash: Some(it.definition.replace("-v1", "-hash")),
             image: it.image.clone(),
             state: it.state,
             health: match (it.state, it.healthy_at) {
@@ -340,6 +344,7 @@ impl World {
                     id: format!("c{}", self.counter),
                     service: service.clone(),
                     definition: wanted.definition,
+                    foreign: false,
                     image: self.images.get(&wanted.image).cloned().unwrap_or_default(),
                     state: ContainerState::Created,
                     start: 0,
@@ -497,6 +502,38 @@ impl World {
         self.tell(Event::EngineChanged);
     }
 
+    /// What `docker stop` does to a service; the engine says of each part what it was.
+    pub(super) fn stop_outside(&mut self, service: &str, code: i64) {
+        self.tell(Event::ToldToEnd(name(service)));
+        self.kill(service, code);
+        self.wait(ms(30));
+        self.tell(Event::StoppedOutside(name(service)));
+    }
+
+    /// Whether devd neither starts a service nor will.
+    pub(super) fn is_left_alone(&self, service: &str) -> bool {
+        let subject = Subject::Service(name(service));
+        !self.state.wanted(&name(service)) && self.state.busy(&subject).is_none()
+    }
+
+    /// What `docker start` does.
+    pub(super) fn start_outside(&mut self, service: &str) {
+        let id = self.boxes.iter().find(|it| it.service == name(service)).map(|it| it.id.clone());
+        self.start(&id.unwrap_or_default());
+        self.tell(Event::EngineChanged);
+    }
+
+    /// As if compose had made all containers, from these files or from others.
+    pub(super) fn foreign(&mut self, same: bool) {
+        for it in &mut self.boxes {
+            it.foreign = true;
+            if !same {
+                it.definition = "other".to_owned();
+            }
+        }
+        self.tell(Event::EngineChanged);
+    }
+
     /// From now on the service dies with this code whenever it is started; `None` mends it.
     pub(super) fn dies(&mut self, service: &str, code: Option<i64>) {
         match code {
@@ -518,6 +555,11 @@ impl World {
 
     pub(super) fn remove_container(&mut self, service: &str) {
         self.boxes.retain(|it| it.service != name(service));
+        self.tell(Event::EngineChanged);
+    }
+
+    pub(super) fn remove_networks(&mut self) {
+        self.networks.clear();
         self.tell(Event::EngineChanged);
     }
 

@@ -14,6 +14,9 @@ use tokio::sync::broadcast;
 /// forgot looks like a quiet one.
 const CHECK: Duration = Duration::from_secs(20);
 
+/// Signals by which images want to be stopped: INT, QUIT, TERM, and Linux's RTMIN+3 of systemd.
+const ENDING: [&str; 4] = ["2", "3", "15", "37"];
+
 /// Events from now on.
 pub(super) type Subscription = BoxStream<'static, Result<Event, EngineError>>;
 
@@ -45,6 +48,8 @@ pub(super) async fn subscribe(connection: &Connection) -> Result<Subscription, E
             "create",
             "start",
             "die",
+            "kill",
+            "stop",
             "destroy",
             "pause",
             "unpause",
@@ -78,9 +83,9 @@ pub(super) async fn forward(
         };
         match event {
             Some(Ok(event)) => {
-                if let Some(project) = concerns(&event, owners) {
+                if let Some(change) = change(&event, owners) {
                     // Nobody listens: whoever comes is told to look at everything.
-                    let _ = changes.send(EngineChange::Project(project));
+                    let _ = changes.send(change);
                 }
             }
             Some(Err(EngineError::Refused(error))) => tracing::debug!(error, "event not understood"),
@@ -88,6 +93,25 @@ pub(super) async fn forward(
             None => return "the engine hung up".to_owned(),
         }
     }
+}
+
+/// What an event says about a dev stack.
+fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
+    let attributes = &event.actor.attributes;
+    let wish = matches!((event.kind.as_str(), event.action.as_str()), ("container", "kill" | "stop"));
+    if !wish {
+        return concerns(event, owners).map(EngineChange::Project);
+    }
+    let of_a_run = attributes.contains_key(label::ENVIRONMENT);
+    let one_off = attributes.get(compose::ONEOFF).is_some_and(|value| value == "True");
+    let project = attributes.get(compose::PROJECT).filter(|_| !of_a_run && !one_off)?.clone();
+    let service = attributes.get(compose::SERVICE)?.clone();
+    if event.action == "stop" {
+        return Some(EngineChange::Stopped { project, service });
+    }
+    // Only to end it in peace is a signal sent that it may catch; the others mean something to it.
+    let signal = attributes.get("signal").map_or("", String::as_str);
+    ENDING.contains(&signal).then_some(EngineChange::ToldToEnd { project, service })
 }
 
 /// The project whose dev stack an event is about.
@@ -151,6 +175,24 @@ mod tests {
         }
         assert_eq!(container("die", &[]), None);
         assert_eq!(container("die", &[(compose::PROJECT, "shop-devd-1"), (label::ENVIRONMENT, "1")]), None);
+    }
+
+    #[test]
+    fn who_stops_a_service_is_heard() {
+        let wish = |action: &str, more: &[(&str, &str)]| {
+            let labels = [(compose::PROJECT, "shop"), (compose::SERVICE, "web")];
+            let labels: BTreeMap<_, _> = labels.iter().chain(more).copied().collect();
+            let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
+            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+        };
+        let (project, service) = ("shop".to_owned(), "web".to_owned());
+        let told = EngineChange::ToldToEnd { project: project.clone(), service: service.clone() };
+        assert_eq!(wish("kill", &[("signal", "15")]), Some(told));
+        assert_eq!(wish("stop", &[]), Some(EngineChange::Stopped { project, service }));
+        assert_eq!(wish("kill", &[("signal", "9")]), None, "that is an accident");
+        assert_eq!(wish("kill", &[("signal", "1")]), None);
+        assert_eq!(wish("stop", &[(label::ENVIRONMENT, "1")]), None);
+        assert_eq!(wish("stop", &[(compose::ONEOFF, "True")]), None);
     }
 
     #[test]

@@ -160,6 +160,7 @@ fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)
         name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         service: ServiceName::new(labels.get(compose::SERVICE)?),
         definition: labels.get(label::DEFINITION).cloned(),
+        config_hash: labels.get(compose::CONFIG_HASH).cloned(),
         image: inspected.image.unwrap_or_default(),
         state: container_state(&state),
         health: health(&state),
