@@ -4,6 +4,7 @@
 
 mod bad_luck;
 mod branch_switch;
+mod citizen;
 mod example;
 mod follow;
 mod pool;
