@@ -165,19 +165,17 @@ impl<E: Engine> Registry<E> {
             let root = entry.handle.blueprint().project.dir.display().to_string();
             return Ok(Resolved { project: entry.handle.name, root, registered: true });
         }
-        let blueprint = load(source.clone()).await?;
-        let other = self.inner.projects.get(&blueprint.name).map(|entry| entry.handle.blueprint());
+        // What devd does not do yet is nothing to who only asks for the project.
+        let project = load_files(source.clone()).await?.project;
+        let name = ProjectName::new(project.name.clone());
+        let other = self.inner.projects.get(&name).map(|entry| entry.handle.blueprint());
         if let Some(other) = &other
-            && other.project.dir != blueprint.project.dir
+            && other.project.dir != project.dir
         {
             // Whoever stands in one copy of a project does not mean the other.
-            return Err(name_taken(&blueprint.name, &other.project.dir));
+            return Err(name_taken(&name, &other.project.dir));
         }
-        Ok(Resolved {
-            project: blueprint.name,
-            root: blueprint.project.dir.display().to_string(),
-            registered: other.is_some(),
-        })
+        Ok(Resolved { project: name, root: project.dir.display().to_string(), registered: other.is_some() })
     }
 
     /// The registered project that a folder belongs to, when nothing else is said.
