@@ -74,7 +74,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     for candidate in candidates.take(1000) {
         let known = plain(candidate);
         let distance = strsim::damerau_levenshtein(&wanted, &known);
-        let allowed = wanted.chars().count().max(known.chars().count()).div_ceil(3);
+        let longest = wanted.chars().count().max(known.chars().count());
+        // Of a name of one letter, nothing would be left.
+        let allowed = longest.div_ceil(3).min(longest.saturating_sub(1));
         let closer = best.is_none_or(|(least, name)| (distance, candidate) < (least, name));
         if distance <= allowed && !known.is_empty() && closer {
             best = Some((distance, candidate));

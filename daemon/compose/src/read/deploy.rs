@@ -237,7 +237,8 @@ impl Reader<'_> {
             let Some(entry) = node.get(key).filter(|_| differ) else { continue };
             let message = format!("`{key}` and `deploy.resources.{other}` are not the same");
             self.within(key, |reader| {
-                reader.error("conflict", entry.place, message).help("keep one of them");
+                let help = format!("say it once, under `deploy.resources.{other}`");
+                reader.error("conflict", entry.place, message).help(help);
             });
         }
     }

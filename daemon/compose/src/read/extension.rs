@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{CredentialSpec, Hook, Model, ModelGrant, Provider};
 use crate::node::{Entry, Node};
+use crate::paths::nearest;
 
 use super::project::Kind;
 use super::{Keys, Reader};
@@ -34,8 +35,14 @@ impl Reader<'_> {
                 _ => out.environment = reader.pairs(value),
             }
         });
-        if out.command.is_empty() && node.as_map().is_some() {
-            self.error("missing-key", node.place, "`command` is missing: what to run");
+        // A misspelt word is said as such.
+        let misspelt = |entry: &Entry| {
+            !HOOK.contains(&&*entry.key) && nearest(&entry.key, ["command"].into_iter()).is_some()
+        };
+        let said = node.as_map().is_none_or(|entries| entries.iter().any(misspelt));
+        if out.command.is_empty() && !said {
+            let help = "add `command: …`";
+            self.error("missing-key", node.place, "`command` is missing: what to run").help(help);
         }
         out
     }

@@ -2,6 +2,7 @@
 
 use crate::model::{Blkio, BlkioRate, BlkioWeight, Device, HostSettings};
 use crate::node::{Entry, Node};
+use crate::paths::nearest;
 
 use super::project::Kind;
 use super::{Keys, Reader, scalar};
@@ -40,7 +41,7 @@ impl Reader<'_> {
                     self.error("wrong-type", value.place, message).help("put it in quotes");
                     return;
                 }
-                out.cpu_percent = self.parsed(value, "a number of percent", |text| {
+                out.cpu_percent = self.parsed(value, "a percentage", |text| {
                     let nanos = crate::model::text::parse_nano_cpus(text)?;
                     i64::try_from(nanos / 10_000_000).ok().filter(|hundredths| *hundredths <= 10_000)
                 });
@@ -66,7 +67,7 @@ impl Reader<'_> {
             "mac_address" => out.mac_address = self.optional(value),
             "mem_reservation" => out.mem_reservation = self.limit(value),
             "mem_swappiness" => {
-                out.mem_swappiness = self.parsed(value, "a number of percent", |text| {
+                out.mem_swappiness = self.parsed(value, "a percentage from 0 to 100", |text| {
                     text.parse().ok().filter(|percent| *percent <= 100)
                 });
                 out.mem_swappiness = out.mem_swappiness.filter(|percent| *percent > 0);
@@ -109,14 +110,6 @@ impl Reader<'_> {
         }
     }
 
-    fn words(&mut self, node: &Node, known: &[&'static str]) -> Option<String> {
-        if node.as_text() == Some("") && !node.is_null() {
-            return None;
-        }
-        let known: Vec<(&str, &str)> = known.iter().map(|word| (*word, *word)).collect();
-        self.choice(node, &known).map(str::to_owned)
-    }
-
     fn not_negative(&mut self, node: &Node) -> Option<i64> {
         self.parsed(node, "a number", |text| text.parse().ok().filter(|number| *number >= 0))
     }
@@ -132,7 +125,16 @@ impl Reader<'_> {
         if text.strip_prefix("container:").is_some_and(|name| !name.is_empty()) {
             return Some(text);
         }
-        self.words(node, known)
+        if known.contains(&text.as_str()) {
+            return Some(text);
+        }
+        let words = known.join(", ");
+        let help = match nearest(&text, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write one of {words}, `service:NAME` or `container:NAME`"),
+        };
+        self.bad_value(node, "known here").help(help);
+        None
     }
 
     fn volumes_from(&mut self, node: &Node) -> Vec<String> {
@@ -269,7 +271,8 @@ impl Reader<'_> {
     pub(super) fn require(&mut self, node: &Node, keys: &[&str]) {
         for key in keys {
             if node.as_map().is_some() && node.get(key).is_none() {
-                self.error("missing-key", node.place, format!("`{key}` is missing"));
+                let help = format!("add `{key}: …`");
+                self.error("missing-key", node.place, format!("`{key}` is missing")).help(help);
             }
         }
     }

@@ -93,7 +93,7 @@ pub(super) fn parse_port(text: &str) -> Result<ShortPort, String> {
         None | Some("") => None,
         Some(ip) => {
             let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
-            if bare == ip && ip.contains(':') {
+            if bare == ip && ip.contains(':') && ip.parse::<std::net::IpAddr>().is_ok() {
                 return Err(format!("`{ip}` must be in brackets: `[{ip}]`"));
             }
             let parsed: Result<std::net::IpAddr, _> = bare.parse();

@@ -264,6 +264,7 @@ configs:
                |
              5 |     secrets: ***** **** ***** ******** ***
                |                               ^
+            help: add `source: …`
 
             error: the secret `none` has no source
               --> $DIR/compose.yaml:11:3

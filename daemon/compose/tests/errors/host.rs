@@ -44,28 +44,28 @@ services:
                |
              5 |     cpus: 1
                |     ^^^^
-            help: keep one of them
+            help: say it once, under `deploy.resources.limits.cpus`
 
             error: `mem_limit` and `deploy.resources.limits.memory` are not the same
               --> $DIR/compose.yaml:6:5
                |
              6 |     mem_limit: 1g
                |     ^^^^^^^^^
-            help: keep one of them
+            help: say it once, under `deploy.resources.limits.memory`
 
             error: `mem_reservation` and `deploy.resources.reservations.memory` are not the same
               --> $DIR/compose.yaml:7:5
                |
              7 |     mem_reservation: 1m
                |     ^^^^^^^^^^^^^^^
-            help: keep one of them
+            help: say it once, under `deploy.resources.reservations.memory`
 
             error: `pids_limit` and `deploy.resources.limits.pids` are not the same
               --> $DIR/compose.yaml:8:5
                |
              8 |     pids_limit: 5
                |     ^^^^^^^^^^
-            help: keep one of them
+            help: say it once, under `deploy.resources.limits.pids`
         "#]],
     );
 }
@@ -120,6 +120,7 @@ services:
                |
             12 |           devices: [{count: 1}, {count: 1, device_ids: [a], capabilities: [gpu]}, {count: some, capabilities: [gpu]}]
                |                     ^
+            help: add `capabilities: …`
 
             error: `count` and `device_ids` exclude each other
               --> $DIR/compose.yaml:12:33
@@ -206,7 +207,7 @@ services:
                |
             10 |   b: {image: x, pid: private}
                |                      ^^^^^^^
-            help: known are host
+            help: write one of host, `service:NAME` or `container:NAME`
         "#]],
     );
 }
@@ -242,6 +243,7 @@ services:
                |
              5 |     blkio_config: {weight: 5, weight_device: [{path: /dev/sda}], device_read_bps: [{rate: 1x, path: /dev/sda}]}
                |                                               ^
+            help: add `weight: …`
 
             error: `1x` is not a size
               --> $DIR/compose.yaml:5:91
@@ -250,7 +252,7 @@ services:
                |                                                                                           ^^
             help: write it like `64m` or `1g`
 
-            error: `101` is not a number of percent
+            error: `101` is not a percentage
               --> $DIR/compose.yaml:6:18
                |
              6 |     cpu_percent: 101
@@ -294,7 +296,7 @@ services:
                |             ^^^^^^
             help: known are host, private
 
-            error: `101` is not a number of percent
+            error: `101` is not a percentage from 0 to 100
               --> $DIR/compose.yaml:11:21
                |
             11 |     mem_swappiness: 101
@@ -318,7 +320,7 @@ services:
                |
             14 |     uts: private
                |          ^^^^^^^
-            help: known are host
+            help: write one of host, `service:NAME` or `container:NAME`
 
             error: the label file $DIR/none cannot be read: No such file or directory (os error 2)
               --> $DIR/compose.yaml:15:17

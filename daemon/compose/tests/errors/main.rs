@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fields;
 mod files;
 mod host;
 mod project;
