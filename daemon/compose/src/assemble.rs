@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::extends::{self, without};
 use crate::interpolate::Interpolation;
 use crate::node::{Node, Value};
-use crate::paths::resolve;
+use crate::paths::{nearest_file, resolve};
 use crate::{legacy, merge, parse, relocate};
 
 /// Files that are included or extended, each time that they are read.
@@ -94,7 +94,9 @@ impl<'c> Assembly<'c> {
                     io::ErrorKind::NotFound => format!("the file {} does not exist", file.display()),
                     _ => format!("the file {} cannot be read: {error}", file.display()),
                 };
-                self.context.error("unreadable", place, path, message);
+                let near = nearest_file(file);
+                self.context.error("unreadable", place, path, message).help =
+                    near.map(|near| format!("did you mean `{}`?", near.display()));
                 return None;
             }
         };
@@ -171,7 +173,8 @@ impl<'c> Assembly<'c> {
             }
         }
         if out.paths.is_empty() {
-            self.wrong("missing-key", item.place, "`path` is missing: the file to include");
+            let message = "`path` is missing: the file to include";
+            self.context.error("missing-key", item.place, "include", message).help("add `path: …`");
             return None;
         }
         Some(out)
@@ -186,7 +189,8 @@ impl<'c> Assembly<'c> {
         };
         for item in &all {
             if item.as_text().is_none_or(str::is_empty) {
-                self.wrong("wrong-type", item.place, "a path is missing here");
+                let wrong = self.context.error("wrong-type", item.place, "include", "a path is missing here");
+                wrong.help("name a file, relative to this one");
                 return None;
             }
         }

@@ -164,7 +164,8 @@ impl Extends<'_, '_> {
             *slot = Some(Rc::clone(&entry.value));
         }
         if service.is_none() {
-            context.error("missing-key", node.place, path, "`service` is missing: what is extended");
+            let message = "`service` is missing: what is extended";
+            context.error("missing-key", node.place, path, message).help("add `service: …`");
         }
         Some((service?, file))
     }

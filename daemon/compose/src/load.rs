@@ -78,7 +78,9 @@ fn documents(context: &mut Context, found: &Found) -> Option<Vec<Rc<Node>>> {
                 } else {
                     format!("this compose file cannot be read: {error}")
                 };
-                context.file_error("unreadable", Some(path), None, message);
+                let near = crate::paths::nearest_file(path);
+                context.file_error("unreadable", Some(path), None, message).help =
+                    near.map(|near| format!("did you mean `{}`?", near.display()));
                 complete = false;
                 continue;
             }

@@ -40,7 +40,10 @@ pub(crate) fn parse(context: &mut Context, file: usize) -> Option<Vec<Rc<Node>>>
                 let mark = error.marker();
                 let place =
                     Place { file, line: to_u32(mark.line()), column: to_u32(mark.col() + 1), length: 1 };
-                Err(Problem::new("yaml-syntax", place, format!("this is not valid YAML: {}", error.info())))
+                let mut problem =
+                    Problem::new("yaml-syntax", place, format!("this is not valid YAML: {}", error.info()));
+                problem.help = syntax_help(&error.info());
+                Err(problem)
             }
         };
         if let Err(problem) = result {
@@ -388,6 +391,23 @@ impl Builder {
         }
         path
     }
+}
+
+/// How the most common slips are mended.
+fn syntax_help(info: &str) -> Option<&'static str> {
+    let known = [
+        ("unclosed quote", "close the quote on the same line"),
+        ("unknown anchor", "name the value with `&name` before `*name` stands for it"),
+        ("tab", "indent with spaces"),
+        ("expected ',' or '}'", "close the `{`, or put a `,` between its entries"),
+        ("expected ',' or ']'", "close the `[`, or put a `,` between its items"),
+        ("mapping values are not allowed", "put the value in quotes, or begin the key on a line of its own"),
+        ("expected key", "look at how far this line and those above it are indented"),
+        ("indent", "look at how far this line and those above it are indented"),
+        ("block", "look at how far this line and those above it are indented"),
+    ];
+    let lower = info.to_lowercase();
+    known.iter().find(|(part, _)| lower.contains(&part.to_lowercase())).map(|(_, help)| *help)
 }
 
 fn too_deep(place: Place) -> Box<Problem> {

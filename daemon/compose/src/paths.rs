@@ -63,6 +63,20 @@ pub(crate) fn nearest_folder(dir: &Path, name: &str) -> Option<String> {
     nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
+/// The file beside `path` whose name is most like its own.
+pub(crate) fn nearest_file(path: &Path) -> Option<PathBuf> {
+    let dir = path.parent()?;
+    let entries = fs::read_dir(dir).ok()?.take(1000);
+    let names: Vec<String> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            if entry.path().is_file() { entry.file_name().into_string().ok() } else { None }
+        })
+        .collect();
+    let near = nearest(&path.file_name()?.to_string_lossy(), names.iter().map(String::as_str))?;
+    Some(dir.join(near))
+}
+
 /// The candidate most like `word`, if any is like it at all.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| -> String {

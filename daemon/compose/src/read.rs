@@ -16,12 +16,12 @@ pub(crate) mod project;
 mod scalar;
 mod service;
 pub(crate) mod short;
+mod value;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::str::FromStr;
 
 use crate::context::{Context, Place};
 use crate::diagnostic::Diagnostic;
@@ -92,7 +92,12 @@ impl Reader<'_> {
             "" => format!("a compose file must be {wanted}, not {}", node.kind()),
             path => format!("`{path}` must be {wanted}, not {}", node.kind()),
         };
-        self.error("wrong-type", node.place, message);
+        let help = match wanted {
+            "a list" => "write each item on a line of its own after `- `, or all in `[…]`",
+            "a mapping" => "write `key: value`, one on each line",
+            _ => "write one value after the colon",
+        };
+        self.error("wrong-type", node.place, message).help(help);
     }
 
     /// A value of the right type that makes no sense.
@@ -205,151 +210,6 @@ impl Reader<'_> {
             _ if node.is_null() => self.say_empty(node),
             Value::Scalar { .. } | Value::Map(_) => self.wrong_type(node, "a list"),
         }
-    }
-
-    /// A text, a number, or true or false, as it stands.
-    pub(crate) fn single(&mut self, node: &Node) -> Option<String> {
-        match node.as_text() {
-            Some(_) if node.is_null() => {
-                let path = self.path.clone();
-                self.error("empty-value", node.place, format!("`{path}` has no value"));
-                None
-            }
-            Some(text) => Some(text.to_owned()),
-            None => {
-                self.wrong_type(node, "a single value");
-                None
-            }
-        }
-    }
-
-    /// A text, and nothing that YAML takes for something else. The form without `services:` was never so strict.
-    pub(crate) fn text(&mut self, node: &Node) -> Option<String> {
-        let text = self.single(node)?;
-        match scalar::kind(node) {
-            Some(kind) if kind != scalar::Kind::Text && !self.legacy => {
-                let secret = crate::context::is_secret(&self.path);
-                let shown = if secret { "this".to_owned() } else { format!("`{}`", shorten(&text)) };
-                let message = format!("`{}` must be a text, and {shown} is {}", self.path, kind.noun());
-                let help = match secret {
-                    true => "put it in quotes".to_owned(),
-                    false => format!("put it in quotes: `\"{}\"`", shorten(&text)),
-                };
-                self.error("wrong-type", node.place, message).help(help);
-                None
-            }
-            Some(_) | None => Some(text),
-        }
-    }
-
-    /// A text or a number, as compose writes it.
-    fn written(&mut self, node: &Node) -> Option<String> {
-        self.single(node)?;
-        scalar::as_written_by_compose(node)
-    }
-
-    /// Text that says nothing when it is empty, which it is where a variable is not set.
-    fn optional(&mut self, node: &Node) -> Option<String> {
-        self.text(node).filter(|text| !text.is_empty())
-    }
-
-    /// Text that must not be empty.
-    fn word(&mut self, node: &Node) -> Option<String> {
-        let text = self.text(node)?;
-        if text.trim().is_empty() {
-            let path = self.path.clone();
-            self.error("empty-value", node.place, format!("`{path}` is empty"));
-            return None;
-        }
-        Some(text)
-    }
-
-    /// True or false, or a text that says so.
-    fn flag(&mut self, node: &Node) -> Option<bool> {
-        let text = self.single(node)?;
-        let flag = scalar::parse_word(&text);
-        if flag.is_none() {
-            self.bad_value(node, "`true` or `false`").help("write `true` or `false`");
-        }
-        flag
-    }
-
-    /// True or false, and no text that says so.
-    fn plain_flag(&mut self, node: &Node) -> Option<bool> {
-        let flag = self.flag(node)?;
-        if scalar::kind(node) != Some(scalar::Kind::Flag) && !self.legacy {
-            let message = format!("`{}` must be true or false, and this is a text", self.path);
-            self.error("wrong-type", node.place, message).help("write `true` or `false`, without quotes");
-            return None;
-        }
-        Some(flag)
-    }
-
-    /// A mapping of names to texts and numbers.
-    fn options(&mut self, node: &Node) -> BTreeMap<String, String> {
-        if node.as_list().is_some() {
-            self.wrong_type(node, "a mapping");
-            return BTreeMap::new();
-        }
-        let mut out = BTreeMap::new();
-        self.each_entry(node, |reader, entry| {
-            if entry.value.is_null() {
-                reader.say_empty(&entry.value);
-            } else {
-                out.extend(reader.written(&entry.value).map(|text| (entry.key.to_string(), text)));
-            }
-        });
-        out
-    }
-
-    fn parsed<T>(&mut self, node: &Node, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.single(node)?;
-        let value = parse(&text);
-        if value.is_none() {
-            self.bad_value(node, wanted);
-        }
-        value
-    }
-
-    /// Written in any way that YAML knows.
-    fn number<T: FromStr>(&mut self, node: &Node, wanted: &str) -> Option<T> {
-        self.parsed(node, wanted, |text| {
-            text.parse().ok().or_else(|| scalar::as_written_by_compose(node)?.parse().ok())
-        })
-    }
-
-    fn duration(&mut self, node: &Node) -> Option<std::time::Duration> {
-        let text = self.single(node)?;
-        let is_text = self.legacy || scalar::kind(node) == Some(scalar::Kind::Text);
-        let value = crate::model::text::parse_duration(&text).filter(|_| is_text);
-        if value.is_none() {
-            self.bad_value(node, "a duration").help("write it like `1m30s`, `10s` or `500ms`");
-        }
-        value
-    }
-
-    fn size(&mut self, node: &Node) -> Option<u64> {
-        let text = self.single(node)?;
-        let value = crate::model::text::parse_bytes(&text);
-        if value.is_none() {
-            self.bad_value(node, "a size").help("write it like `64m` or `1g`");
-        }
-        value
-    }
-
-    /// One of a few words.
-    fn choice<T: Copy>(&mut self, node: &Node, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(node)?;
-        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
-        }
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let help = match nearest(&text, words.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? Known are {}", words.join(", ")),
-            None => format!("known are {}", words.join(", ")),
-        };
-        self.bad_value(node, "known here").help(help);
-        None
     }
 
     /// A list of strings, each once.
@@ -472,11 +332,6 @@ impl Reader<'_> {
             }
         });
         out
-    }
-
-    /// A size of which 0 says that there is no limit.
-    fn limit(&mut self, node: &Node) -> Option<u64> {
-        self.size(node).filter(|size| *size > 0)
     }
 
     /// The same path as compose prints it, which leaves what is absolute as it is.

@@ -113,6 +113,7 @@ fn suites_that_are_named_must_be_there() {
     expect![[r#"
         error: this compose file does not exist
           --> $DIR/a/nope.yaml
+        help: did you mean `$DIR/a/compose.yaml`?
     "#]]
     .assert_eq(&find(&folder, "three").unwrap_err());
 }

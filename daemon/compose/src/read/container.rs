@@ -92,7 +92,8 @@ impl Reader<'_> {
         });
         for key in ["soft", "hard"] {
             if node.get(key).is_none() {
-                self.error("missing-key", node.place, format!("`{key}` is missing"));
+                self.error("missing-key", node.place, format!("`{key}` is missing"))
+                    .help(format!("add `{key}: …`"));
             }
         }
         Some(Ulimit::Range { soft: soft?, hard: hard? })

@@ -52,7 +52,8 @@ impl Reader<'_> {
         for key in required {
             if node.get(key).is_none() {
                 complete = false;
-                self.error("missing-key", node.place, format!("`{key}` is missing in this watch rule"));
+                self.error("missing-key", node.place, format!("`{key}` is missing in this watch rule"))
+                    .help(format!("add `{key}: …`"));
             }
         }
         let (path, action) = (crate::paths::without_link(&self.resolve(&path?)), action?);

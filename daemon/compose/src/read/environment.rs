@@ -69,7 +69,7 @@ impl Reader<'_> {
                 }
             });
             if path.is_none() && node.get("path").is_none() {
-                self.error("missing-key", node.place, "`path` is missing");
+                self.error("missing-key", node.place, "`path` is missing").help("add `path: …`");
             }
         } else {
             path = self.word(node);

@@ -171,7 +171,9 @@ impl Reader<'_> {
                 if item.as_map().is_some() { reader.long_device(item) } else { reader.short_device(item) };
             let Some(device) = device else { return };
             if device.permissions.as_ref().is_some_and(|text| !text.chars().all(|c| "rwm".contains(c))) {
-                reader.error("wrong-value", item.place, "what may be done with a device is of `r`, `w`, `m`");
+                reader
+                    .error("wrong-value", item.place, "what may be done with a device is of `r`, `w`, `m`")
+                    .help("write `:r` or `:rwm` at its end");
             }
             let place = |device: &Device| device.target.as_ref().unwrap_or(&device.source).clone();
             match out.iter_mut().find(|known| place(known) == place(&device)) {
@@ -209,10 +211,12 @@ impl Reader<'_> {
             _ => out.permissions = reader.word(&entry.value),
         });
         if node.get("source").is_none() {
-            self.error("missing-key", node.place, "`source` is missing: the device of the host");
+            self.error("missing-key", node.place, "`source` is missing: the device of the host")
+                .help("add `source: …`");
         }
         if node.get("target").is_none() {
-            self.error("missing-key", node.place, "`target` is missing: the device in the container");
+            self.error("missing-key", node.place, "`target` is missing: the device in the container")
+                .help("add `target: …`");
         }
         (!out.source.is_empty()).then_some(out)
     }

@@ -215,7 +215,8 @@ impl Reader<'_> {
         });
         for key in ["type", "target"] {
             if node.get(key).is_none() {
-                self.error("missing-key", node.place, format!("`{key}` is missing"));
+                self.error("missing-key", node.place, format!("`{key}` is missing"))
+                    .help(format!("add `{key}: …`"));
             }
         }
         let (kind, target): (_, String) = (kind?, target?);
@@ -233,7 +234,8 @@ impl Reader<'_> {
             (Type::Image, Some(source)) => MountKind::Image { source, subpath: details.subpath },
             (Type::Bind | Type::Image, None) => {
                 let what = if kind == Type::Bind { "the path on the host" } else { "the image" };
-                self.error("missing-key", node.place, format!("`source` is missing: {what}"));
+                self.error("missing-key", node.place, format!("`source` is missing: {what}"))
+                    .help("add `source: …`");
                 return None;
             }
             (Type::Volume, source) => self.named(node, source, details),

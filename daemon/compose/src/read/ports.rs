@@ -111,7 +111,8 @@ impl Reader<'_> {
             }
         });
         if node.get("target").is_none() {
-            self.error("missing-key", node.place, "`target` is missing: the port in the container");
+            self.error("missing-key", node.place, "`target` is missing: the port in the container")
+                .help("add `target: …`");
         }
         let span = self.context.span(node.place);
         let published = published.flatten();

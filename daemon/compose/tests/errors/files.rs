@@ -42,6 +42,7 @@ services:
                |
              6 |   c: {extends: {file: compose.yaml}}
                |                ^
+            help: add `service: …`
 
             error: there is no service `bse` in $DIR/compose.yaml to extend
               --> $DIR/compose.yaml:7:26
@@ -158,12 +159,14 @@ services: {a: {image: x}}
                |
              6 |   - {env_file: x}
                |     ^
+            help: add `path: …`
 
             error: a path is missing here
               --> $DIR/compose.yaml:7:9
                |
              7 |   - [a, {}]
                |         ^
+            help: name a file, relative to this one
 
             error: the file $DIR/none.yaml does not exist
               --> $DIR/compose.yaml:3:5

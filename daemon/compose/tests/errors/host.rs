@@ -18,6 +18,7 @@ services:
                |
              5 |   c: {image: x, deploy: {replicas: many}}
                |                                    ^^^^
+            help: write it in digits
         "#]],
     );
 }
@@ -134,6 +135,7 @@ services:
                |
             12 |           devices: [{count: 1}, {count: 1, device_ids: [a], capabilities: [gpu]}, {count: some, capabilities: [gpu]}]
                |                                                                                           ^^^^
+            help: write it in digits
         "#]],
     );
 }
@@ -257,12 +259,14 @@ services:
                |
              6 |     cpu_percent: 101
                |                  ^^^
+            help: write it in digits
 
             error: `-1` is not a number
               --> $DIR/compose.yaml:7:17
                |
              7 |     cpu_shares: -1
                |                 ^^
+            help: write it in digits
 
             error: `a:b:c:d` is not a device
               --> $DIR/compose.yaml:8:15
@@ -276,18 +280,21 @@ services:
                |
              8 |     devices: ["a:b:c:d", {target: /x}, "/a:/b:x"]
                |                          ^
+            help: add `source: …`
 
             error: what may be done with a device is of `r`, `w`, `m`
               --> $DIR/compose.yaml:8:40
                |
              8 |     devices: ["a:b:c:d", {target: /x}, "/a:/b:x"]
                |                                        ^^^^^^^^^
+            help: write `:r` or `:rwm` at its end
 
             error: `services.a.gpus` must be a list, not a single value
               --> $DIR/compose.yaml:9:11
                |
              9 |     gpus: some
                |           ^^^^
+            help: write each item on a line of its own after `- `, or all in `[…]`
 
             error: `shared` is not known here
               --> $DIR/compose.yaml:10:13
@@ -301,6 +308,7 @@ services:
                |
             11 |     mem_swappiness: 101
                |                     ^^^
+            help: write it in digits
 
             error: `-2` is not a size
               --> $DIR/compose.yaml:12:20
@@ -314,6 +322,7 @@ services:
                |
             13 |     oom_score_adj: 1001
                |                    ^^^^
+            help: write it in digits
 
             error: `private` is not known here
               --> $DIR/compose.yaml:14:10

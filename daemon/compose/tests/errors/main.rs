@@ -5,6 +5,7 @@ mod common;
 mod fields;
 mod files;
 mod host;
+mod parts;
 mod project;
 mod values;
 mod yaml;

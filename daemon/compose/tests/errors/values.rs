@@ -1,7 +1,6 @@
 //! Values that make no sense.
 
 use crate::check;
-use crate::common::Folder;
 use expect_test::expect;
 
 #[test]
@@ -64,6 +63,7 @@ services:
                |
              9 |       - {published: 80}
                |         ^
+            help: add `target: …`
 
             error: `999.1.1.1` is not an IP address
               --> $DIR/compose.yaml:10:9
@@ -118,6 +118,7 @@ services:
                |
              9 |       - {type: bind, target: /t}
                |         ^
+            help: add `source: …`
 
             error: `bnd` is not known here
               --> $DIR/compose.yaml:11:16
@@ -174,6 +175,7 @@ services:
                |
              7 |     cpus: many
                |           ^^^^
+            help: write it like `2` or `0.5`
 
             error: `10` is not a duration
               --> $DIR/compose.yaml:8:24
@@ -215,6 +217,7 @@ services:
                |
             13 |     ulimits: {nofile: {soft: 1}}
                |                       ^
+            help: add `hard: …`
 
             error: this command cannot be split: a quote is not closed
               --> $DIR/compose.yaml:14:14
@@ -253,6 +256,7 @@ services:
                |
              8 |     healthcheck: {test: [], retries: -1}
                |                                      ^^
+            help: write it in digits
 
             error: the health check has no command
               --> $DIR/compose.yaml:11:25
@@ -289,18 +293,21 @@ services:
                |
              8 |         - {action: sync+exec, path: .}
                |           ^
+            help: add `target: …`
 
             error: `exec` is missing in this watch rule
               --> $DIR/compose.yaml:8:11
                |
              8 |         - {action: sync+exec, path: .}
                |           ^
+            help: add `exec: …`
 
             error: `path` is missing in this watch rule
               --> $DIR/compose.yaml:9:11
                |
              9 |         - {action: rebuild}
                |           ^
+            help: add `path: …`
         "#]],
     );
 }
@@ -351,6 +358,7 @@ services:
                |
              9 |       tests: {pool: 100, timeout: 10, fil: x}
                |                     ^^^
+            help: write it in digits
 
             error: `10` is not a duration
               --> $DIR/compose.yaml:9:35
@@ -478,33 +486,7 @@ services:
                |
              5 |     env_file: [./nope.env, {path: x.env, format: odd}, {required: false}]
                |                                                        ^
+            help: add `path: …`
         "#]],
     );
-}
-
-#[test]
-fn the_folder_that_was_meant_is_named() {
-    let folder = Folder::new(&[
-        ("Service 2/Dockerfile", "FROM x"),
-        (
-            "docker-compose.yml",
-            "service2:\n    build: Service2\n    volumes:\n        - Servce 2:/usr/src/app\n",
-        ),
-    ]);
-    expect![[r#"
-        error: the build context `Service2` does not exist
-          --> $DIR/docker-compose.yml:2:12
-           |
-         2 |     build: Service2
-           |            ^^^^^^^^
-        help: did you mean `Service 2`?
-
-        error: `Servce 2` is neither a declared volume nor a folder
-          --> $DIR/docker-compose.yml:4:11
-           |
-         4 |         - Servce 2:/usr/src/app
-           |           ^^^^^^^^^^^^^^^^^^^^^
-        help: did you mean the folder `./Service 2`?
-    "#]]
-    .assert_eq(&folder.outcome(&folder.options()));
 }

@@ -100,18 +100,21 @@ services:
                |
              5 |     ports: 80
                |            ^^
+            help: write each item on a line of its own after `- `, or all in `[…]`
 
             error: `services.api.environment[0]` must be a single value, not a list
               --> $DIR/compose.yaml:6:19
                |
              6 |     environment: *****
                |                   ^
+            help: write one value after the colon
 
             error: `services.api.healthcheck.interval` must be a single value, not a list
               --> $DIR/compose.yaml:8:17
                |
              8 |       interval: [1]
                |                 ^
+            help: write one value after the colon
         "#]],
     );
 }
@@ -151,6 +154,7 @@ services:
                |
              5 |    ports: []
                |    ^
+            help: look at how far this line and those above it are indented
         "#]],
     );
 }
@@ -169,6 +173,7 @@ services:
                |
              4 |     image: "nginx
                |            ^
+            help: close the quote on the same line
         "#]],
     );
 }
@@ -186,6 +191,7 @@ services:
                |
              3 |   api: *base
                |        ^
+            help: name the value with `&name` before `*name` stands for it
         "#]],
     );
 }
@@ -294,6 +300,7 @@ services:
                |
              7 |       - ****
                |         ^
+            help: look at how far this line and those above it are indented
         "#]],
     );
 }
@@ -322,6 +329,7 @@ services:
                |
              7 |       LIST: *********
                |             ^
+            help: write one value after the colon
         "#]],
     );
 }
@@ -352,6 +360,7 @@ fn a_list_at_the_top() {
                |
              2 | - a
                | ^
+            help: write `key: value`, one on each line
         "#]],
     );
 }
