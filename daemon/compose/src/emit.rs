@@ -49,6 +49,14 @@ pub(crate) fn as_json_of_go(service: &mut Map<String, Value>) {
         }
     };
     limits(service);
+    let reserved =
+        service.get_mut("deploy").and_then(|deploy| deploy.pointer_mut("/resources/reservations/devices"));
+    let reserved = reserved.and_then(Value::as_array_mut).map(std::mem::take);
+    if let Some(mut devices) = reserved {
+        devices.iter_mut().for_each(without_zero);
+        service["deploy"]["resources"]["reservations"]["devices"] = Value::Array(devices);
+    }
+    service.get_mut("gpus").and_then(Value::as_array_mut).into_iter().flatten().for_each(without_zero);
     let rules = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
     for rule in rules.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
         rule.entry("exec").or_insert_with(|| json!({"command": null}));
@@ -59,6 +67,13 @@ pub(crate) fn as_json_of_go(service: &mut Map<String, Value>) {
         }
     }
     service.get_mut("build").and_then(Value::as_object_mut).map(limits);
+}
+
+/// A request for no device at all says nothing.
+fn without_zero(request: &mut Value) {
+    if let Some(request) = request.as_object_mut().filter(|request| request.get("count") == Some(&json!(0))) {
+        request.remove("count");
+    }
 }
 
 /// A project in compose's canonical form.

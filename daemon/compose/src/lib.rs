@@ -9,6 +9,8 @@ mod dotenv;
 mod emit;
 mod env;
 mod extends;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hash;
 mod interpolate;
 mod legacy;

@@ -7,6 +7,8 @@ mod devd;
 mod develop;
 mod environment;
 mod extension;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod grants;
 mod host;
 mod mounts;

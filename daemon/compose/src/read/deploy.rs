@@ -207,7 +207,6 @@ impl Reader<'_> {
                 (false, false) => request.count = Some(-1),
                 (true, false) | (false, true) => {}
             }
-            request.count = request.count.filter(|count| *count != 0);
             out.push(request);
         });
         out
