@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::circles::circles;
 use crate::model::{Project, Service};
 
 /// The shape of `docker compose config --format json`, byte for byte but for the order of keys: `$` is doubled.
@@ -90,10 +91,11 @@ fn document(project: &Project) -> Value {
     nameless("volumes", keys(&project.volumes, |volume| volume.nameless));
     nameless("secrets", keys(&project.secrets, |secret| secret.nameless));
     nameless("configs", keys(&project.configs, |config| config.nameless));
+    let circles = circles(project);
     for (name, service) in &project.services {
         let links = service.links.iter().map(|link| &link.service);
         // Compose waits for what a service links to; where that could never end, devd does not, and says so here.
-        let links = links.filter(|other| !project.closure(other).contains(name) && *other != name);
+        let links = links.filter(|other| circles.get(other.as_str()) != circles.get(name.as_str()));
         let implied = links
             .map(|other| (other, json!({"condition": "service_started", "restart": true, "required": true})));
         for (other, edge) in implied.collect::<Vec<_>>() {

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod check;
+mod circles;
 mod context;
 mod diagnostic;
 mod discover;

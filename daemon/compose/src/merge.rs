@@ -108,8 +108,8 @@ impl Merge {
                     keyed(below, above, mount_target)
                 } else if rule == Rule::Pools {
                     // Those of the upper file remain, each over the one of the same subnet.
-                    let known =
-                        |pool: &Rc<Node>| below.iter().find(|base| subnet(base) == subnet(pool)).cloned();
+                    let below: BTreeMap<_, _> = below.iter().map(|pool| (subnet(pool), pool)).collect();
+                    let known = |pool: &Rc<Node>| below.get(&subnet(pool)).map(|base| Rc::clone(base));
                     let both = |pool: &Rc<Node>| match known(pool) {
                         Some(base) => Merge { path: Vec::new() }.node(&base, pool),
                         None => strip(pool),

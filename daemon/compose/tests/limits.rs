@@ -99,6 +99,41 @@ fn a_very_large_project_loads_fast() {
     assert!(first_error(&circle).starts_with("these services wait for each other: s0 -> s1"));
 }
 
+/// Nothing takes longer than in proportion to what is written.
+#[test]
+fn long_lists_are_read_and_printed_fast() {
+    let list =
+        |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(", ");
+    let groups = list(30_000, &|n| format!("'{n}'"));
+    let devices = list(30_000, &|n| format!("/dev/a:/dev/b{n}"));
+    let files = list(5_000, &|n| format!("{{path: f{n}, required: false}}"));
+    let pools = list(10_000, &|n| format!("{{subnet: '{n}'}}"));
+    let caps = list(30_000, &|n| format!("C{n}"));
+    let chain =
+        list(2_000, &|n| format!("s{n}: {{image: x, links: [s{}, s{}]}}", (n + 1) % 2_000, (n + 7) % 2_000));
+    let ladder = list(2_000, &|n| format!("t{n}: {{image: x, links: [t{}]}}", n + 1));
+    for text in [
+        format!("services: {{a: {{image: x, group_add: [{groups}]}}}}\n"),
+        format!("services: {{a: {{image: x, devices: [{devices}]}}}}\n"),
+        format!("services: {{a: {{image: x, env_file: [{files}]}}}}\n"),
+        format!(
+            "services: {{a: {{image: x, cap_add: [{caps}]}}}}\n---\nservices: {{a: {{cap_add: [{caps}]}}}}\n"
+        ),
+        format!(
+            "services: {{a: {{image: x}}}}\nnetworks: {{default: {{ipam: {{config: [{pools}]}}}}}}\n---\n\
+             networks: {{default: {{ipam: {{config: [{pools}]}}}}}}\n"
+        ),
+        format!("services: {{{chain}}}\n"),
+        format!("services: {{{ladder}, t2000: {{image: x}}}}\n"),
+    ] {
+        let folder = Folder::new(&[("compose.yaml", &text)]);
+        let start = Instant::now();
+        let project = folder.load().unwrap_or_else(|error| panic!("{error}")).project;
+        assert!(to_json(&project).is_object() && !to_yaml(&project).is_empty());
+        assert!(start.elapsed() < patience(), "took {:?}: {}", start.elapsed(), &text[..60]);
+    }
+}
+
 #[test]
 fn files_that_are_read_again_and_again_are_bounded() {
     let service = |n: usize| format!("  s{n}: {{image: x, env_file: big.env}}\n");

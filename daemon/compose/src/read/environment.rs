@@ -30,6 +30,7 @@ impl Reader<'_> {
     pub(super) fn env_files(&mut self, node: &Node, service: &mut Service) {
         let mut found = BTreeMap::new();
         let (environment, files) = (&mut service.environment, &mut service.env_files);
+        let mut index = BTreeMap::new();
         match &node.value {
             Value::Scalar { .. } if !node.is_null() => {
                 files.extend(self.env_file(node, environment, &mut found));
@@ -37,9 +38,12 @@ impl Reader<'_> {
             Value::Scalar { .. } | Value::List(_) | Value::Map(_) => self.each_item(node, |reader, item| {
                 // Named again, a file keeps its place.
                 let Some(file) = reader.env_file(item, environment, &mut found) else { return };
-                match files.iter_mut().find(|known| known.path == file.path) {
+                match index.get(&file.path).and_then(|index: &usize| files.get_mut(*index)) {
                     Some(known) => *known = file,
-                    None => files.push(file),
+                    None => {
+                        index.insert(file.path.clone(), files.len());
+                        files.push(file);
+                    }
                 }
             }),
         }

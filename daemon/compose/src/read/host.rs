@@ -1,5 +1,7 @@
 //! What a service asks of its host beyond the everyday.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Blkio, BlkioRate, BlkioWeight, Device, HostSettings};
 use crate::node::{Entry, Node};
 use crate::paths::nearest;
@@ -166,6 +168,7 @@ impl Reader<'_> {
 
     fn devices(&mut self, node: &Node) -> Vec<Device> {
         let mut out: Vec<Device> = Vec::new();
+        let mut index = BTreeMap::new();
         self.each_item(node, |reader, item| {
             let device =
                 if item.as_map().is_some() { reader.long_device(item) } else { reader.short_device(item) };
@@ -175,10 +178,13 @@ impl Reader<'_> {
                     .error("wrong-value", item.place, "what may be done with a device is of `r`, `w`, `m`")
                     .help("write `:r` or `:rwm` at its end");
             }
-            let place = |device: &Device| device.target.as_ref().unwrap_or(&device.source).clone();
-            match out.iter_mut().find(|known| place(known) == place(&device)) {
+            let place = device.target.as_ref().unwrap_or(&device.source).clone();
+            match index.get(&place).and_then(|index: &usize| out.get_mut(*index)) {
                 Some(known) => *known = device,
-                None => out.push(device),
+                None => {
+                    index.insert(place, out.len());
+                    out.push(device);
+                }
             }
         });
         out

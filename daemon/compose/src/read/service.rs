@@ -251,10 +251,10 @@ impl Reader<'_> {
 
     /// Texts and numbers.
     fn groups(&mut self, node: &Node) -> Vec<String> {
-        let mut out: Vec<String> = Vec::new();
+        let (mut out, mut seen) = (Vec::new(), BTreeSet::new());
         self.each_item(node, |reader, item| {
             let Some(text) = reader.written(item) else { return };
-            if out.contains(&text) {
+            if !seen.insert(text.clone()) {
                 reader
                     .error("duplicate", item.place, format!("`{text}` is there already"))
                     .help("keep one of them");
