@@ -45,6 +45,7 @@ fn load_project(context: &mut Context, options: &Options, env: &mut Env<'_>) -> 
         folders: Vec::new(),
         ports_left: crate::read::MAX_PORTS,
         service: String::new(),
+        enabled: true,
         references: Vec::new(),
         places: Places::default(),
         owners: Vec::new(),

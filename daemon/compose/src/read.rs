@@ -55,6 +55,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) ports_left: u32,
     /// The service being read.
     pub(crate) service: String,
+    /// Whether it is to run.
+    pub(crate) enabled: bool,
     /// What services say about other things of the project.
     pub(crate) references: Vec<project::Reference>,
     pub(crate) places: Places,

@@ -128,9 +128,15 @@ impl Reader<'_> {
                 return;
             }
             reader.service = entry.key.to_string();
+            let active = |profile: &str| profiles.iter().any(|active| active == profile || active == "*");
+            // What does not fit together in a service matters only when it is to run.
+            let said =
+                entry.value.get("profiles").and_then(|entry| entry.value.as_list()).unwrap_or_default();
+            let texts = || said.iter().filter_map(|item| item.as_text());
+            reader.enabled = said.is_empty() || texts().any(active);
             let service = reader.service(entry);
-            let active = |profile: &String| profiles.iter().any(|active| active == profile || active == "*");
-            let enabled = service.profiles.is_empty() || service.profiles.iter().any(active);
+            let enabled =
+                service.profiles.is_empty() || service.profiles.iter().any(|profile| active(profile));
             let list = if enabled { &mut project.services } else { &mut project.disabled_services };
             list.insert(entry.key.to_string(), service);
         });

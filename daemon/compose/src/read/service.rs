@@ -128,6 +128,23 @@ impl Reader<'_> {
         if let Some(entry) = node.get("label_file") {
             self.within("label_file", |reader| reader.label_files(&entry.value, &mut out.labels));
         }
+        if self.enabled {
+            self.fits(&out, entry);
+        }
+        if let (Some(scale), Some(deploy)) = (out.host.scale, &mut out.deploy) {
+            deploy.replicas = Some(scale);
+        }
+        // The key counts, even where its value is empty.
+        let elsewhere = node.get("network_mode").is_some() || out.host.provider.is_some();
+        if out.networks.is_empty() && !elsewhere {
+            out.networks.insert("default".to_owned(), None);
+        }
+        out
+    }
+
+    /// Says what does not fit together.
+    fn fits(&mut self, service: &Service, entry: &Entry) {
+        let node = &entry.value;
         let (image, build) = (node.get("image"), node.get("build"));
         // These bring an image, and what is wrong with them was said already.
         let elsewhere = node.get("extends").is_some() || node.get("provider").is_some();
@@ -142,8 +159,8 @@ impl Reader<'_> {
             let message = format!("the service `{}` has neither an image nor a build", entry.key);
             self.error("no-image", entry.place, message).help("name an `image`, or a folder to `build`");
         }
-        if !out.networks.is_empty()
-            && out.network_mode.is_some()
+        if !service.networks.is_empty()
+            && service.network_mode.is_some()
             && let Some(entry) = node.get("networks")
         {
             let message = "`networks` and `network_mode` exclude each other";
@@ -151,18 +168,9 @@ impl Reader<'_> {
                 reader.error("conflict", entry.place, message).help("keep one of them");
             });
         }
-        self.same_target(&out, node);
-        self.same_platform(&out, node);
-        self.same_limits(&out, node);
-        if let (Some(scale), Some(deploy)) = (out.host.scale, &mut out.deploy) {
-            deploy.replicas = Some(scale);
-        }
-        // The key counts, even where its value is empty.
-        let elsewhere = node.get("network_mode").is_some() || out.host.provider.is_some();
-        if out.networks.is_empty() && !elsewhere {
-            out.networks.insert("default".to_owned(), None);
-        }
-        out
+        self.same_target(service, node);
+        self.same_platform(service, node);
+        self.same_limits(service, node);
     }
 
     fn service_key(&mut self, out: &mut Service, key: &str, entry: &Entry) {
