@@ -155,7 +155,12 @@ pub fn service_hash_input(service: &Service) -> String {
         }
     }
     let mounts = service.secrets.iter().chain(&service.configs);
-    let files: Vec<Value> = mounts.map(|grant| tree(&grant.file)).collect();
+    let files: Vec<Value> = mounts
+        .map(|grant| match &grant.content {
+            Some(content) => Value::String(content.clone()),
+            None => tree(&grant.file),
+        })
+        .collect();
     if !files.is_empty() {
         map.insert("files".to_owned(), Value::Array(files));
     }

@@ -5,6 +5,7 @@ mod common;
 mod every_field;
 mod extends;
 mod grants;
+mod hash;
 mod host;
 mod include;
 mod meaning;
