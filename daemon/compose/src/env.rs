@@ -17,6 +17,8 @@ pub(crate) struct Env<'a> {
     /// Of the project that includes this one; before its own.
     inherited: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
+    /// Where the caller stands.
+    dir: Option<PathBuf>,
     /// Once it is known.
     project_name: Option<String>,
     used: Rc<RefCell<BTreeSet<String>>>,
@@ -28,6 +30,7 @@ impl<'a> Env<'a> {
             process,
             inherited: BTreeMap::new(),
             files: BTreeMap::new(),
+            dir: None,
             project_name: None,
             used: Rc::default(),
         }
@@ -41,6 +44,7 @@ impl<'a> Env<'a> {
             process: self.process,
             inherited,
             files: BTreeMap::new(),
+            dir: self.dir.clone(),
             project_name: self.project_name.clone(),
             used: Rc::clone(&self.used),
         }
@@ -50,6 +54,10 @@ impl<'a> Env<'a> {
         let value = self.process.get(name)?;
         self.used.borrow_mut().insert(name.to_owned());
         Some(value)
+    }
+
+    pub(crate) fn set_dir(&mut self, dir: &Path) {
+        self.dir = Some(dir.to_owned());
     }
 
     pub(crate) fn set_project_name(&mut self, name: &str) {
@@ -128,6 +136,9 @@ impl Lookup for Env<'_> {
             return Some(project.clone());
         }
         let files = || self.inherited.get(name).or_else(|| self.files.get(name)).cloned();
-        self.process(name).map(str::to_owned).or_else(files)
+        // A shell would say where it stands, and Docker does so for compose.
+        let here =
+            || self.dir.as_ref().filter(|_| name == "PWD").map(|dir| dir.to_string_lossy().into_owned());
+        self.process(name).map(str::to_owned).or_else(files).or_else(here)
     }
 }

@@ -20,6 +20,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let options = Options { dir: paths::clean(&dir), ..options.clone() };
     let mut context = Context::default();
     let mut env = Env::new(&options.env);
+    env.set_dir(&options.dir);
     let project = load_project(&mut context, &options, &mut env);
     let (used, environment) = (env.used(), env.all());
     let (warnings, inputs) = context.finish()?;

@@ -10,6 +10,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::context::{Context, Place};
 use crate::node::{Entry, Node, Style, Tag, Value};
+use crate::read::{ScalarKind, scalar_kind};
 
 const MAX_DEPTH: usize = 100;
 const MAX_NODES: usize = 200_000;
@@ -283,9 +284,18 @@ impl Builder {
                 let message = format!("this key is longer than {MAX_KEY} bytes");
                 return Err(Problem::new("yaml-key", node.place, message));
             }
+            // Of anything else, the first letter tells already.
+            let odd = |c: char| c.is_ascii_digit() || "+-.~tTfFnN".contains(c);
+            let kind = if text.is_empty() || text.starts_with(odd) { scalar_kind(&node) } else { None };
+            let problem = kind.filter(|kind| *kind != ScalarKind::Text).map(|kind| {
+                let message = format!("a key must be a text, and `{text}` is {}", kind.noun());
+                let mut problem = Problem::new("yaml-key", node.place, message);
+                problem.help = Some("put it in quotes");
+                problem
+            });
             let merges = &**text == "<<" && *style == Style::Plain;
             *key = Some(Key { text: Rc::clone(text), place: node.place, merges });
-            return Ok(None);
+            return Ok(problem);
         };
         if name.merges {
             if let Some(first) = merges.replace(name.place) {

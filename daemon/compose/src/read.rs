@@ -33,7 +33,7 @@ use crate::node::{Entry, Node, Value};
 use crate::paths::nearest;
 
 pub(crate) use build::is_remote;
-pub(crate) use scalar::is_true;
+pub(crate) use scalar::{Kind as ScalarKind, is_true, kind as scalar_kind};
 
 /// Of all services together.
 pub(crate) const MAX_PORTS: u32 = 20_000;

@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// With its article.
-    pub(super) fn noun(self) -> &'static str {
+    pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Flag => "true or false",

@@ -362,8 +362,17 @@ impl Reader<'_> {
 
     fn same_target(&mut self, service: &Service, node: &Node) {
         let mounted: BTreeSet<&str> = service.volumes.iter().map(|mount| mount.target.as_str()).collect();
+        let mut seen = BTreeSet::new();
         for tmpfs in &service.tmpfs {
             let path = super::short::clean_target(tmpfs.split(':').next().unwrap_or_default());
+            if !seen.insert(path.clone())
+                && let Some(entry) = node.get("tmpfs")
+            {
+                let message = format!("`{path}` is in `tmpfs` twice");
+                self.within("tmpfs", |reader| {
+                    reader.error("conflict", entry.place, message).help("keep one of them");
+                });
+            }
             if mounted.contains(path.as_str())
                 && let Some(entry) = node.get("tmpfs")
             {
