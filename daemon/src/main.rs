@@ -14,7 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// The daemon of devd: watches, decides, keeps services running and reruns their tests.
 ///
@@ -123,20 +128,29 @@ fn leave_terminal() -> rustix::io::Result<()> {
 
 /// Logs to standard error, or to a file when the terminal is left.
 fn log(state_dir: Option<&Path>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let parsed = match wanted.as_str() {
+        "" => Ok(Targets::new().with_default(LevelFilter::INFO)),
+        wanted => wanted.parse::<Targets>(),
+    };
+    let filter =
+        parsed.as_ref().map_or_else(|_| Targets::new().with_default(LevelFilter::INFO), Clone::clone);
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false);
     match state_dir {
         None => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colour).with_writer(std::io::stderr).init();
+            builder.with_ansi(colour).with_writer(std::io::stderr).finish().with(filter).init();
         }
         Some(dir) => {
             let path = dir.join("devdd.log");
             let mut options = OpenOptions::new();
             let file = options.create(true).append(true).mode(0o600).open(&path);
             let file = file.with_context(|| format!("the log {}", path.display()))?;
-            builder.with_ansi(false).with_writer(file).init();
+            builder.with_ansi(false).with_writer(file).finish().with(filter).init();
         }
+    }
+    if let Err(error) = parsed {
+        tracing::warn!(%error, "RUST_LOG is not understood: write it like `info` or `warn,devdd=debug`");
     }
     Ok(())
 }
