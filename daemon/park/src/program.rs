@@ -5,6 +5,7 @@ pub mod sys;
 mod child;
 mod clients;
 mod exec;
+mod remove;
 mod say;
 mod serve;
 mod signals;
@@ -18,8 +19,8 @@ use say::complain;
 pub const BROKEN: u8 = 125;
 
 const NAME: &str = "devd-park";
-const USAGE: &str =
-    "usage: devd-park wait -- COMMAND… | devd-park serve [--control PATH] -- COMMAND… | devd-park --version";
+const USAGE: &str = "usage: devd-park wait -- COMMAND… | devd-park serve [--control PATH] -- COMMAND… | devd-park remove -- FILE… | \
+     devd-park --version";
 
 /// What the kernel gave the process.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +88,7 @@ pub fn main(start: &Start) -> ! {
         }
         (b"wait", None, Some(command)) => wait::main(command, start.env),
         (b"serve", path, Some(command)) if command.first().is_some() => serve::main(command, start.env, path),
+        (b"remove", None, Some(files)) => remove::main(files),
         _ => {
             complain(&[USAGE.as_bytes()]);
             sys::exit(BROKEN)

@@ -1,10 +1,11 @@
 //! Effects into tasks, and what became of them back into messages. It makes no choices.
 
 use super::Message;
-use super::sync::Load;
+use super::sync::{self, Load};
 use crate::blueprint::Blueprint;
 use crate::engine::spec::{Act, ExecSpec, LogQuery, Park};
-use crate::engine::{Engine, EngineError, Progress};
+use crate::engine::{Applied, Engine, EngineError, Progress};
+use crate::watch::Watcher;
 use devd_compose::model::{OnChange, WatchExec};
 use devd_logic::{Event, Op, OpError, OpId};
 use devd_proto::{ProjectName, ServiceName};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 pub struct Executor<E> {
     project: ProjectName,
     engine: E,
+    watcher: Watcher,
     sender: mpsc::UnboundedSender<Message>,
 }
 
@@ -35,8 +37,13 @@ const HEAD_START: SignedDuration = SignedDuration::from_millis(100);
 
 impl<E: Engine> Executor<E> {
     /// Reports to `sender`.
-    pub fn new(project: ProjectName, engine: E, sender: mpsc::UnboundedSender<Message>) -> Self {
-        Self { project, engine, sender }
+    pub fn new(
+        project: ProjectName,
+        engine: E,
+        watcher: Watcher,
+        sender: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        Self { project, engine, watcher, sender }
     }
 
     /// Where it reports to.
@@ -63,7 +70,7 @@ impl<E: Engine> Executor<E> {
     /// Performs an operation, and brings files with it.
     pub fn perform(&self, id: OpId, op: Op, blueprint: &Arc<Blueprint>, load: Load) {
         let (engine, sender, blueprint) = (self.engine.clone(), self.sender.clone(), Arc::clone(blueprint));
-        let project = self.project.clone();
+        let (project, watcher) = (self.project.clone(), self.watcher.clone());
         tokio::spawn(async move {
             let progress = match &op {
                 Op::Build(service) | Op::Pull(service) => progress(service, &sender),
@@ -71,7 +78,15 @@ impl<E: Engine> Executor<E> {
             };
             let work = async {
                 bring(&engine, &op, &load, false).await?;
-                perform(&engine, &project, &op, &blueprint, &load, &progress).await?;
+                let made = perform(&engine, &project, &op, &blueprint, &load, &progress).await?;
+                if let (Op::Create(name), Some(container)) = (&op, made.id) {
+                    let furnished = furnish(&engine, &watcher, &blueprint, name, &container, load).await;
+                    if furnished.is_err() {
+                        // Started as it is it would run old code.
+                        engine.apply(&Act::Kill(container), &progress).await?;
+                    }
+                    return furnished;
+                }
                 bring(&engine, &op, &load, true).await
             };
             let result = work.await;
@@ -139,7 +154,7 @@ async fn perform<E: Engine>(
     blueprint: &Blueprint,
     load: &Load,
     progress: &Progress,
-) -> Result<(), EngineError> {
+) -> Result<Applied, EngineError> {
     let stack = blueprint.stack();
     let gone = |what: &str| EngineError::NotFound(format!("{what} is not in the files any more"));
     let service = |name: &ServiceName| blueprint.service(name).ok_or_else(|| gone(name.as_str()));
@@ -182,7 +197,8 @@ async fn perform<E: Engine>(
                 run_in(engine, id, exec_spec(exec)).await?;
             }
             let on_change = service(name)?.x_devd.on_change.as_ref().filter(|_| load.on_change);
-            return react(engine, on_change, id).await;
+            react(engine, on_change, id).await?;
+            return Ok(Applied::default());
         }
         Op::Remove(_, id) => Act::Remove(id.clone()),
         Op::RemoveNetwork(name) => Act::RemoveNetwork(name.clone()),
@@ -191,7 +207,32 @@ async fn perform<E: Engine>(
             Act::RemoveEnvironment { project: project.to_string(), environment: id.to_string() }
         }
     };
-    engine.apply(&act, progress).await.map(drop)
+    engine.apply(&act, progress).await
+}
+
+/// Copies into a new container what its image lacks: what was copied into the one before, and what `initial_sync` says.
+async fn furnish<E: Engine>(
+    engine: &E,
+    watcher: &Watcher,
+    blueprint: &Blueprint,
+    name: &ServiceName,
+    container: &str,
+    load: Load,
+) -> Result<(), EngineError> {
+    let Some(service) = blueprint.service(name) else { return Ok(()) };
+    let mut files = load.files;
+    if service.develop.iter().flat_map(|develop| &develop.watch).any(sync::syncs_first) {
+        let developed = watcher.developed(&blueprint.name, name).await;
+        let developed = developed.map_err(|error| EngineError::Refused(error.to_string()))?;
+        files.extend(sync::at_first(service, developed));
+    }
+    // What is gone by now was never in this one, or is the image's.
+    files.retain(|source, _| source.symlink_metadata().is_ok());
+    if files.is_empty() {
+        return Ok(());
+    }
+    let act = Act::Sync { container: container.to_owned(), files: files.into_iter().collect() };
+    engine.apply(&act, &Progress::none()).await.map(drop)
 }
 
 /// Does in a container what the user configured for a change.

@@ -69,7 +69,12 @@ pub async fn start<E: Engine>(
     tokio::spawn(save(surroundings.history.clone(), name.clone(), registrations));
     let mut this = Loop {
         state: State::new(name.clone(), surroundings.limits, memory, next_run),
-        executor: Executor::new(name.clone(), surroundings.engine.clone(), sender.clone()),
+        executor: Executor::new(
+            name.clone(),
+            surroundings.engine.clone(),
+            surroundings.watcher.clone(),
+            sender.clone(),
+        ),
         pool: Pool::new(surroundings.engine.clone(), sender.clone(), Arc::clone(&surroundings.machine)),
         surroundings,
         clock,
@@ -308,6 +313,11 @@ impl<E: Engine> Loop<E> {
                 let load = match &op {
                     Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _) => {
                         self.pending.take(service)
+                    }
+                    Op::Create(service) => self.pending.of_new_container(service),
+                    Op::Build(service) => {
+                        self.pending.building(service);
+                        Load::default()
                     }
                     _ => Load::default(),
                 };

@@ -2,10 +2,10 @@
 
 use crate::blueprint::Blueprint;
 use crate::watch::{Action, Change};
-use devd_compose::model::WatchExec;
+use devd_compose::model::{Service, WatchAction, WatchExec, WatchRule};
 use devd_proto::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What one operation on a service has to bring with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,37 @@ pub struct Load {
 pub struct Pending {
     waiting: BTreeMap<ServiceName, Load>,
     under_way: BTreeMap<ServiceName, Load>,
+    /// What was copied, or was to be, since the service's image was built: the next container has to be given it too.
+    since_build: BTreeMap<ServiceName, BTreeMap<PathBuf, String>>,
+}
+
+/// Where a rule has a file of the host in the container; none when it is there already, because it is mounted.
+fn target(service: &Service, rule: &WatchRule, path: &Path) -> Option<String> {
+    let target = rule.target.as_ref()?;
+    let target = match path.strip_prefix(&rule.path).ok()?.to_string_lossy() {
+        inside if inside.is_empty() => target.clone(),
+        inside => format!("{}/{inside}", target.trim_end_matches('/')),
+    };
+    let mounted = service
+        .binds()
+        .any(|(source, mount)| path.starts_with(source) && Path::new(&target).starts_with(&mount.target));
+    (!mounted).then_some(target)
+}
+
+/// Of these files, each with its rule, those that a new container is given at once, with where they belong.
+pub fn at_first(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<PathBuf, String> {
+    let rules = service.develop.as_ref().map(|develop| develop.watch.as_slice()).unwrap_or_default();
+    let wanted = files.into_iter().filter_map(|(index, path)| {
+        let rule = rules.get(index).filter(|rule| syncs_first(rule))?;
+        Some((target(service, rule, &path)?, path))
+    });
+    wanted.map(|(target, path)| (path, target)).collect()
+}
+
+/// Whether a rule has files copied before anything changes.
+pub fn syncs_first(rule: &WatchRule) -> bool {
+    let syncs = matches!(rule.action, WatchAction::Sync | WatchAction::SyncRestart | WatchAction::SyncExec);
+    rule.initial_sync && syncs
 }
 
 impl Load {
@@ -69,19 +100,20 @@ impl Pending {
         if change.action == Some(Action::SyncExec) {
             load.exec_rules.insert(index);
         }
-        let Some(target) = &rule.target else { return };
-        let Ok(inside) = change.path.strip_prefix(&rule.path) else { return };
-        let target = match inside.to_string_lossy() {
-            inside if inside.is_empty() => target.clone(),
-            inside => format!("{}/{inside}", target.trim_end_matches('/')),
-        };
-        // What is mounted there is there already.
-        let mounted = service.binds().any(|(source, mount)| {
-            change.path.starts_with(source) && std::path::Path::new(&target).starts_with(&mount.target)
-        });
-        if !mounted {
-            load.files.insert(change.path.clone(), target);
+        if let Some(target) = target(service, rule, &change.path) {
+            load.files.insert(change.path.clone(), target.clone());
+            self.since_build.entry(change.service.clone()).or_default().insert(change.path.clone(), target);
         }
+    }
+
+    /// What a new container has to be given, because it is made from an image that is older than that.
+    pub fn of_new_container(&self, service: &ServiceName) -> Load {
+        Load { files: self.since_build.get(service).cloned().unwrap_or_default(), ..Load::default() }
+    }
+
+    /// An image is being built from what is on disk now.
+    pub fn building(&mut self, service: &ServiceName) {
+        self.since_build.remove(service);
     }
 
     /// Takes what an operation that begins now brings with it.

@@ -49,6 +49,7 @@ pub(super) enum Command {
     Remove(ProjectName),
     Saved(Vec<PathBuf>, oneshot::Sender<Vec<(ProjectName, Change)>>),
     Why(PathBuf, oneshot::Sender<Vec<Why>>),
+    Developed(ProjectName, ServiceName, oneshot::Sender<Vec<(usize, PathBuf)>>),
     Sync(oneshot::Sender<()>),
     Stop,
 }
@@ -174,6 +175,10 @@ impl Keeper {
             Command::Remove(name) => self.remove(&name),
             Command::Saved(paths, reply) => _ = reply.send(self.saved(&paths)),
             Command::Why(path, reply) => _ = reply.send(self.why(&path)),
+            Command::Developed(project, service, reply) => {
+                let project = self.projects.get(&project);
+                _ = reply.send(project.map(|project| project.developed(&service)).unwrap_or_default());
+            }
             Command::Sync(reply) => self.begin(Then::Answer(reply)),
             Command::Stop => {}
         }

@@ -126,6 +126,15 @@ impl Watcher {
         self.ask(|reply| Command::Why(path.to_owned(), reply)).await
     }
 
+    /// The files (absolute) that the rules of a service's `develop.watch` are about, each with its rule's number.
+    pub async fn developed(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+    ) -> Result<Vec<(usize, PathBuf)>, WatchError> {
+        self.ask(|reply| Command::Developed(project.clone(), service.clone(), reply)).await
+    }
+
     /// The digest of everything that a service and its suite watch. None until everything was read once. Two
     /// contents have the same digest only when they are the same, whatever happened in between.
     pub fn digest(&self, project: &ProjectName, service: &ServiceName) -> Option<String> {

@@ -12,6 +12,7 @@ use super::{
     source::Touch,
     watches::{self, Trouble, Watches},
 };
+use devd_proto::ServiceName;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
@@ -134,6 +135,20 @@ impl Watched {
     /// How much is watched.
     pub(super) fn placed(&self) -> Placed {
         Placed { folders: self.index.watched().count(), files: self.index.files() }
+    }
+
+    /// The files that the rules of a service's `develop.watch` are about.
+    pub(super) fn developed(&self, service: &ServiceName) -> Vec<(usize, PathBuf)> {
+        let mut found = Vec::new();
+        for folder in self.index.watched() {
+            for name in self.index.names(folder) {
+                let path = folder.join(name);
+                let decisions = self.rules.decide(&path, false).into_iter();
+                let rules = decisions.filter(|decision| decision.service == *service);
+                found.extend(rules.filter_map(|decision| Some((decision.develop?, path.clone()))));
+            }
+        }
+        found
     }
 
     /// Whether a path is a watched folder, a known file, or named by something.

@@ -44,6 +44,8 @@ impl Errno {
             Self::EACCES => "permission denied",
             Self::ENOTDIR => "not a directory",
             Self::EISDIR => "is a directory",
+            Self::EBUSY => "in use",
+            Self::EROFS => "read-only file system",
             Self::EINVAL => "invalid argument",
             Self::ETXTBSY => "text file busy",
             Self::ENAMETOOLONG => "file name too long",

@@ -28,6 +28,8 @@ impl Errno {
     pub const EBADF: Self = Self(9);
     pub const ECHILD: Self = Self(10);
     pub const EAGAIN: Self = Self(11);
+    pub const EBUSY: Self = Self(16);
+    pub const EROFS: Self = Self(30);
     pub const ENOMEM: Self = Self(12);
     pub const EACCES: Self = Self(13);
     pub const ENODEV: Self = Self(19);

@@ -10,6 +10,7 @@
 
 mod bare;
 mod exec;
+mod remove;
 mod serve;
 mod support;
 mod wait;

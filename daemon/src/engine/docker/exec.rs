@@ -48,11 +48,12 @@ pub(super) async fn exec(
     Ok(Exec { input, output, resize, exit })
 }
 
-/// Runs a command without input to its end; its exit code and its standard output.
+/// Runs a command without input to its end; its exit code and its standard output, or `all` that it wrote.
 pub(super) async fn output_of(
     connection: &Connection,
     container: &str,
     spec: ExecSpec,
+    all: bool,
 ) -> Result<(i64, Vec<u8>), EngineError> {
     let id = create(connection, container, spec, false).await?;
     let stream = start(connection, &id, false).await?;
@@ -61,7 +62,7 @@ pub(super) async fn output_of(
     while let Some(frame) = frames.next().await {
         // What failed to start says so on a stream that is not framed. The exit code says it, too.
         let Ok((origin, bytes)) = frame else { break };
-        if origin == devd_proto::Stream::Stdout {
+        if all || origin == devd_proto::Stream::Stdout {
             output.extend_from_slice(&bytes);
         }
     }

@@ -49,12 +49,13 @@ async fn healthy(
     let mut pauses = pauses();
     loop {
         let spec = ExecSpec { cmd: command.clone(), ..Default::default() };
-        let passed = match tokio::time::timeout(check.timeout, output_of(connection, container, spec)).await {
-            Ok(Ok((code, _))) => code == 0,
-            Ok(Err(error @ EngineError::Unreachable(_))) => return Err(error),
-            // Nothing kills a check that takes too long; it is left to itself, as the engine does.
-            Ok(Err(_)) | Err(_) => false,
-        };
+        let passed =
+            match tokio::time::timeout(check.timeout, output_of(connection, container, spec, false)).await {
+                Ok(Ok((code, _))) => code == 0,
+                Ok(Err(error @ EngineError::Unreachable(_))) => return Err(error),
+                // Nothing kills a check that takes too long; it is left to itself, as the engine does.
+                Ok(Err(_)) | Err(_) => false,
+            };
         if passed {
             return Ok(true);
         }
@@ -80,7 +81,7 @@ async fn listening(connection: &Connection, container: &str, ports: &[u16]) -> R
     let mut pauses = pauses();
     while begun.elapsed() < LISTENING {
         let cmd = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned).to_vec();
-        match output_of(connection, container, ExecSpec { cmd, ..Default::default() }).await {
+        match output_of(connection, container, ExecSpec { cmd, ..Default::default() }, false).await {
             Ok((code, _)) if CANNOT_RUN.contains(&code) => return alive(connection, container).await,
             // Without IPv6 one of the two is missing, which is not a reason to ignore the other.
             Ok((_, table)) if listens(&table, ports) => return Ok(true),

@@ -4,10 +4,16 @@ use super::exec::output_of;
 use super::link::Connection;
 use crate::engine::EngineError;
 use crate::engine::spec::ExecSpec;
+use crate::park;
 use bollard::query_parameters::UploadToContainerOptions;
 use std::io;
 use std::path::PathBuf;
 use tar::{Builder, Header};
+
+/// Exit codes of a program that did not get to its work.
+const NOT_ITS_WORK: i64 = 125;
+const NOT_EXECUTABLE: i64 = 126;
+const NOT_FOUND: i64 = 127;
 
 pub(super) async fn sync(
     connection: &Connection,
@@ -25,18 +31,27 @@ pub(super) async fn sync(
         connection.api.upload_to_container(container, Some(options), body).await?;
     }
     if !gone.is_empty() {
-        let cmd = ["rm", "-rf", "--"].into_iter().map(str::to_owned).chain(gone).collect();
-        let spec = ExecSpec { cmd, user: Some("0".to_owned()), ..ExecSpec::default() };
-        let (code, output) = output_of(connection, container, spec).await?;
-        if code != 0 {
-            let output = String::from_utf8_lossy(&output);
-            return Err(EngineError::Refused(format!(
-                "cannot remove deleted files in the container: {}",
-                output.trim()
-            )));
-        }
+        remove(connection, container, &gone).await?;
     }
     Ok(())
+}
+
+/// Removes files in a running container: by the park, which needs nothing of the image, or else by what the image has.
+async fn remove(connection: &Connection, container: &str, gone: &[String]) -> Result<(), EngineError> {
+    let mut said = String::new();
+    for program in [&[park::PATH, "remove", "--"][..], &["rm", "-rf", "--"]] {
+        let cmd = program.iter().copied().map(str::to_owned).chain(gone.iter().cloned()).collect();
+        let spec = ExecSpec { cmd, user: Some("0".to_owned()), ..ExecSpec::default() };
+        let (code, output) = output_of(connection, container, spec, true).await?;
+        said = String::from_utf8_lossy(&output).trim().to_owned();
+        match code {
+            0 => return Ok(()),
+            // It is not there, or one of an older devd is.
+            NOT_ITS_WORK | NOT_EXECUTABLE | NOT_FOUND => {}
+            _ => break,
+        }
+    }
+    Err(EngineError::Refused(format!("cannot remove deleted files in the container: {said}")))
 }
 
 /// An archive of the files that are there, and the paths in the container of those that are not.
