@@ -4,6 +4,8 @@
 
 #[path = "engine_docker/build.rs"]
 mod build;
+#[path = "engine_docker/buildx.rs"]
+mod buildx;
 #[path = "engine_docker/containers.rs"]
 mod containers;
 #[path = "engine_docker/look.rs"]

@@ -129,16 +129,15 @@ impl Refused<'_> {
             let message = "building from a URL is not supported yet".to_owned();
             self.refuse(&format!("{at}.context"), message, "clone it, and name the folder");
         }
-        self.field(&format!("{at}.additional_contexts"), !build.additional_contexts.is_empty());
-        self.field(&format!("{at}.cache_to"), !build.cache_to.is_empty());
-        self.field(&format!("{at}.entitlements"), !build.entitlements.is_empty());
+        for (name, place) in &build.additional_contexts {
+            if place.starts_with("service:") {
+                let message = format!("the context `{name}` of another service's image is not supported yet");
+                let at = format!("{at}.additional_contexts");
+                self.refuse(&at, message, "name the image: `docker-image://…`");
+            }
+        }
         self.field(&format!("{at}.isolation"), build.isolation.is_some());
         self.field(&format!("{at}.platforms"), !build.platforms.is_empty());
-        self.field(&format!("{at}.privileged"), build.privileged);
-        self.field(&format!("{at}.provenance"), build.provenance.is_some());
-        self.field(&format!("{at}.sbom"), build.sbom.is_some());
-        self.field(&format!("{at}.secrets"), !build.secrets.is_empty());
-        self.field(&format!("{at}.ssh"), !build.ssh.is_empty());
     }
 
     fn mounts(&mut self, at: &str, service: &Service) {

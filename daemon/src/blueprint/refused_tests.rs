@@ -92,16 +92,8 @@ models: {m: {model: x}}
         "28:5 volumes_from",
         "29:5 pull_policy",
         "5:7 context",
-        "6:7 additional_contexts",
-        "7:7 cache_to",
-        "8:7 entitlements",
         "9:7 isolation",
         "10:7 platforms",
-        "11:7 privileged",
-        "12:7 provenance",
-        "13:7 sbom",
-        "14:7 secrets",
-        "15:7 ssh",
         "33:9 volumes",
         "34:9 volumes",
         "35:9 volumes",
@@ -121,6 +113,14 @@ models: {m: {model: x}}
         "54:12 options",
     ];
     assert_eq!(found, expected, "{found:#?}");
+}
+
+#[test]
+fn the_image_of_another_service_is_no_context_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "services:\n  a: {build: {context: ., additional_contexts: {base: 'service:b'}}}\n  b: {build: .}\n";
+    assert_eq!(refused(dir.path(), text), ["2:27 additional_contexts"]);
 }
 
 #[test]

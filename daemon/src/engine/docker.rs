@@ -9,6 +9,7 @@ mod apply;
 mod auth;
 mod body;
 mod build;
+mod buildx;
 mod candidates;
 mod clean;
 mod context;
@@ -69,6 +70,7 @@ struct Shared {
     owners: Owners,
     /// Where registry logins are kept.
     config_dir: Option<PathBuf>,
+    buildx: buildx::Buildx,
     parking: park::Parking,
     task: tokio::task::AbortHandle,
 }
@@ -88,6 +90,8 @@ impl Docker {
         let (link_sender, link) = watch::channel(Link::default());
         let owners = Owners::default();
         let config_dir = surroundings.config_dir();
+        let buildkit = surroundings.vars.get("DOCKER_BUILDKIT").map(String::as_str);
+        let buildx = buildx::Buildx::new(buildkit, config_dir.clone());
         let keeper = link::Keeper::new(surroundings, link_sender, changes.clone(), owners.clone());
         let task = tokio::spawn(keeper.keep()).abort_handle();
         Self {
@@ -96,6 +100,7 @@ impl Docker {
                 changes,
                 owners,
                 config_dir,
+                buildx,
                 parking: park::Parking::new(state_dir),
                 task,
             }),
@@ -137,6 +142,12 @@ impl Engine for Docker {
     async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
         let connection = self.connection().await?;
         let shared = &self.shared;
+        if let Act::Build(spec) = act
+            && shared.buildx.serves(&connection).await
+        {
+            let id = shared.buildx.build(&connection, spec, progress).await?;
+            return Ok(Applied { id: Some(id), parked: None });
+        }
         apply::apply(&connection, shared.config_dir.as_deref(), &shared.parking, act, progress).await
     }
 

@@ -42,8 +42,8 @@ fn whenever_the_daemon_is_killed_no_test_lives_on_and_nothing_is_left() {
     }
     // The last save was tested by some daemon, and what stands ready is that one's; also for the suite that was not run
     // in its time, because its verdict still holds.
-    world.write("service2/saved.py", "# the end\n");
     let last = world.service("service2")["tests"]["run"].clone();
+    world.write("service2/saved.py", "# the end\n");
     world.until_tested("service2", "passed", &last);
     world.until_tidy(2);
     assert_eq!(started(&world), services, "a service was touched");

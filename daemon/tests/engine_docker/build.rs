@@ -33,6 +33,20 @@ async fn fails(stage: &Stage, spec: BuildSpec) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
+async fn what_only_buildkit_has_is_refused_by_name() {
+    staged("beyond", |stage| async move {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[("Dockerfile", "FROM busybox:1\nRUN --mount=type=cache,target=/c true\n")]);
+        let (message, _) = fails(&stage, spec(&stage, folder.path(), Build::default())).await;
+        assert!(message.contains(": RUN --mount=type=cache,target=/c true: it needs BuildKit"), "{message}");
+        let build = Build { cache_to: vec!["type=inline".to_owned()], ..Build::default() };
+        let (message, _) = fails(&stage, spec(&stage, folder.path(), build)).await;
+        assert!(message.starts_with("`build.cache_to` needs BuildKit, and `docker buildx`"), "{message}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_image_has_what_is_not_ignored() {
     staged("build", |stage| async move {
         let folder = tempfile::tempdir().unwrap();

@@ -21,7 +21,17 @@ pub(crate) struct Stage {
 
 /// Runs a test. Fails when there is no engine.
 pub(crate) async fn staged<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage) -> F) {
-    let surroundings = Surroundings::of_process();
+    staged_with("0", name, test).await;
+}
+
+/// With images built as `DOCKER_BUILDKIT` says: with `0` by the classic builder, which every engine has.
+pub(crate) async fn staged_with<F: Future<Output = ()>>(
+    buildkit: &str,
+    name: &str,
+    test: impl FnOnce(Stage) -> F,
+) {
+    let mut surroundings = Surroundings::of_process();
+    surroundings.vars.insert("DOCKER_BUILDKIT".to_owned(), buildkit.to_owned());
     let engine = Docker::connect(surroundings, None);
     engine.tried().await;
     let status = engine.status();

@@ -9,6 +9,7 @@ use super::wire::{Call, json_lines};
 use crate::engine::spec::BuildSpec;
 use crate::engine::{EngineError, Progress};
 use bytes::{Bytes, BytesMut};
+use devd_compose::model::Build;
 use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderName;
 use serde::Deserialize;
@@ -16,6 +17,9 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, collections::VecDeque, io, path::Path};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+const NEEDS_BUILDKIT: &str =
+    "needs BuildKit, and `docker buildx`, by which devd uses it, is not installed here";
 
 const LOGINS: HeaderName = HeaderName::from_static("x-registry-config");
 
@@ -46,6 +50,9 @@ pub(super) async fn build(
     progress: &Progress,
 ) -> Result<String, EngineError> {
     let failed = |message| EngineError::BuildFailed { message, output: Vec::new() };
+    if let Some(field) = beyond(&spec.build) {
+        return Err(failed(format!("`build.{field}` {NEEDS_BUILDKIT}")));
+    }
     let build = spec.build.clone();
     let context = blocking(move || {
         Context::new(&build.context, build.dockerfile.as_deref(), build.dockerfile_inline.as_deref())
@@ -76,6 +83,22 @@ pub(super) async fn build(
         Some(id) => Ok(id),
         None => Ok(connection.api.inspect_image(&spec.tag).await?.id.unwrap_or_default()),
     }
+}
+
+/// What this builder does not have, if a build asks for it.
+fn beyond(build: &Build) -> Option<&'static str> {
+    let asked = |text: &Option<String>| text.as_ref().is_some_and(|text| text != "false");
+    let fields = [
+        ("additional_contexts", !build.additional_contexts.is_empty()),
+        ("cache_to", !build.cache_to.is_empty()),
+        ("entitlements", !build.entitlements.is_empty()),
+        ("privileged", build.privileged),
+        ("provenance", asked(&build.provenance)),
+        ("sbom", asked(&build.sbom)),
+        ("secrets", !build.secrets.is_empty()),
+        ("ssh", !build.ssh.is_empty()),
+    ];
+    fields.into_iter().find_map(|(name, asked)| asked.then_some(name))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
@@ -222,6 +245,9 @@ impl Transcript {
     /// What went wrong, at which step.
     fn failure(&self, error: &str) -> String {
         let Some(step) = &self.step else { return error.to_owned() };
+        if error.contains("requires BuildKit") {
+            return format!("{step}: it {NEEDS_BUILDKIT}");
+        }
         if let Some((_, code)) = error.rsplit_once("returned a non-zero code: ") {
             return format!("{step} returned exit code {code}");
         }
@@ -238,7 +264,7 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devd_compose::model::{Build, Ulimit};
+    use devd_compose::model::Ulimit;
 
     fn fails(lines: &[Value]) -> (String, Vec<String>) {
         let lines: Vec<_> =
