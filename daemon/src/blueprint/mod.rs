@@ -7,7 +7,7 @@ mod stack;
 mod watching;
 
 use devd_compose::model::{self, Condition as ComposeCondition, NetworkMode, PullPolicy};
-use devd_compose::{Diagnostic, LoadError, Options, Project, Service, Severity, Suite};
+use devd_compose::{Diagnostic, LoadError, Options, Project, Suite};
 use devd_logic::{Condition, Desired, Need, Pull};
 use devd_proto::{ProjectName, ProjectSource, ServiceName};
 use sha2::{Digest, Sha256};
@@ -92,8 +92,6 @@ impl Blueprint {
         for name in &only_tests {
             blueprint.project.services.remove(name);
         }
-        let without_effect = blueprint.project.services.values().flat_map(without_effect);
-        blueprint.warnings.extend(without_effect.collect::<Vec<_>>());
         Ok(blueprint)
     }
 
@@ -234,39 +232,4 @@ fn digest(parts: impl IntoIterator<Item = String>) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What a service asks of devd that devd does not do yet.
-fn without_effect(service: &Service) -> impl Iterator<Item = Diagnostic> {
-    let tests = service.x_devd.tests.iter();
-    let said = tests.filter_map(|tests| tests.report.as_ref().map(|_| "report"));
-    said.map(|key| Diagnostic {
-        severity: Severity::Warning,
-        code: "no-effect-yet",
-        message: format!("`x-devd.tests.{key}` of {} does nothing yet", service.name),
-        file: Some(service.span.file.to_path_buf()),
-        line: Some(service.span.line),
-        column: Some(service.span.column),
-        length: 1,
-        source_line: None,
-        path: format!("services.{}.x-devd.tests.{key}", service.name),
-        help: None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_no_effect_is_said() {
-        let dir = tempfile::tempdir().unwrap();
-        let compose = "services:\n  api:\n    image: redis:7\n    x-devd:\n      tests: {report: /out.xml, prepare: make db}\n  db:\n    image: redis:7\n";
-        std::fs::write(dir.path().join("compose.yaml"), compose).unwrap();
-        let source = ProjectSource { dir: dir.path().display().to_string(), ..ProjectSource::default() };
-        let warnings = Blueprint::load(&source).unwrap().warnings;
-        let said: Vec<_> = warnings.iter().map(|it| (it.line, it.message.as_str())).collect();
-        let expected = [(Some(2), "`x-devd.tests.report` of api does nothing yet")];
-        assert_eq!(said, expected);
-    }
 }

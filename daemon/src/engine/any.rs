@@ -58,6 +58,13 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn fetch(&self, container: &str, path: &str) -> Result<Vec<Vec<u8>>, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.fetch(container, path).await,
+            Self::Fake(engine) => engine.fetch(container, path).await,
+        }
+    }
+
     async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
         match self {
             Self::Docker(engine) => engine.keeps_data(containers).await,

@@ -18,6 +18,7 @@ mod environment;
 mod error;
 mod events;
 mod exec;
+mod fetch;
 mod frames;
 mod host;
 mod ignored;
@@ -168,6 +169,10 @@ impl Engine for Docker {
 
     async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
         memory::memory(&*self.connection().await?, containers).await
+    }
+
+    async fn fetch(&self, container: &str, path: &str) -> Result<Vec<Vec<u8>>, EngineError> {
+        fetch::fetch(&*self.connection().await?, container, path).await
     }
 
     async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {

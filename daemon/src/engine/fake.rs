@@ -540,6 +540,11 @@ impl Engine for Fake {
         self.reachable().map(|_| containers.len() as u64 * MEMORY)
     }
 
+    async fn fetch(&self, container: &str, path: &str) -> Result<Vec<Vec<u8>>, EngineError> {
+        let world = self.reachable()?;
+        Err(EngineError::NotFound(format!("there is no {path} in {}", world.named(container))))
+    }
+
     async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
         let world = self.reachable()?;
         // As if an image of this name declared a volume.

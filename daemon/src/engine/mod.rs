@@ -49,6 +49,14 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// What running containers need of the machine's memory, in bytes; as far as the engine can tell.
     fn memory(&self, containers: &[String]) -> impl Future<Output = Result<u64, EngineError>> + Send;
 
+    /// The contents of the files at a path of a container, running or not. The path may have wildcards, and is relative
+    /// to the container's working folder. That there are none is an error.
+    fn fetch(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, EngineError>> + Send;
+
     /// Whether any of these containers has anything in a volume of its own.
     fn keeps_data(&self, containers: &[String]) -> impl Future<Output = Result<bool, EngineError>> + Send;
 

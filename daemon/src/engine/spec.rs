@@ -189,7 +189,10 @@ pub enum Park {
     /// Runs the command, and restarts it in place.
     Serve,
     /// Waits for the word to run the command once.
-    Wait,
+    Wait {
+        /// Something is to be fetched from the container when it has ended: whoever made it removes it.
+        stays: bool,
+    },
 }
 
 /// An image to make of a container, from which others start where it stopped.

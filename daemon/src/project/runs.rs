@@ -104,7 +104,10 @@ async fn work<E: Engine>(
         run.stages.push(stage_at("first_output", event_age + first.duration_since(began)));
     }
     run.stages.push(stage_at("done", event_age + took));
-    let summary = written.parser.and_then(|parser| parser.finish(&paths(&job)));
+    let paths = paths(&job);
+    let reported = result.as_ref().ok().and_then(|ended| report::junit(&ended.reports, &paths));
+    let summary = reported.or_else(|| written.parser.and_then(|parser| parser.finish(&paths)));
+    let result = result.map(|ended| ended.code);
     if let Some(summary) = summary {
         (run.passed, run.failed, run.skipped) = (summary.passed, summary.failed, summary.skipped);
         run.failures = summary.failures;

@@ -15,6 +15,7 @@ mod found;
 mod go;
 mod go_json;
 mod jest;
+mod junit;
 mod lines;
 mod minitest;
 mod mocha;
@@ -31,6 +32,7 @@ mod text;
 mod unittest;
 mod vitest;
 
+pub use junit::junit;
 pub use paths::PathMap;
 
 use devd_proto::{Stream, TestFailure};

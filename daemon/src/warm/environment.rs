@@ -24,6 +24,8 @@ pub struct Ready {
     pub tests: Tests,
     /// Its running containers.
     pub containers: Vec<String>,
+    /// That of the tests.
+    pub container: String,
     /// Those of them that could have been ready-made, and were not.
     pub keepers: Vec<String>,
     /// Mounted from the host, with what was there when it was mounted.
@@ -91,7 +93,8 @@ pub(super) async fn make<E: Engine>(
         }
         ReadyMade::Made(_) | ReadyMade::Impossible => Vec::new(),
     };
-    Ok(Ready { tests, containers: containers.into_values().collect(), keepers, mounts, held })
+    let container = containers.get(&job.suite.service).cloned().unwrap_or_default();
+    Ok(Ready { tests, containers: containers.into_values().collect(), container, keepers, mounts, held })
 }
 
 /// How ready-made the dependencies are.
@@ -183,10 +186,15 @@ impl<'a, E: Engine> Environment<'a, E> {
 
     async fn snapshot(&self, images: &BTreeMap<String, String>) -> Result<ReadyMade, RunError> {
         let Some(snapshot) = Snapshot::of(self.job, images).await else { return Ok(ReadyMade::Impossible) };
-        Ok(match snapshot.is_there(self.engine, &self.stack).await? {
+        Ok(match self.has(&snapshot).await? {
             true => ReadyMade::Made(snapshot),
             false => ReadyMade::Possible(snapshot),
         })
+    }
+
+    /// Whether what is to be kept is kept.
+    pub(super) async fn has(&self, snapshot: &Snapshot) -> Result<bool, RunError> {
+        snapshot.is_there(self.engine, &self.stack).await
     }
 
     /// Makes its networks and volumes.
@@ -232,7 +240,7 @@ impl<'a, E: Engine> Environment<'a, E> {
         spec.service.command = self.job.command();
         // The tests' own health is their exit code.
         spec.service.healthcheck = None;
-        spec.park = Some(Park::Wait);
+        spec.park = Some(Park::Wait { stays: self.job.suite.settings.report.is_some() });
         let applied = self.short(service, Act::Create(Box::new(spec))).await?;
         Ok((applied.id.ok_or_else(missing)?, applied.parked))
     }

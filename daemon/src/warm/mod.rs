@@ -14,7 +14,7 @@ mod snapshot;
 
 use crate::engine::{Engine, EngineError, Output, Progress};
 use devd_compose::Suite;
-use devd_proto::{ProjectName, ServiceName};
+use devd_proto::{ProjectName, ServiceName, Stream};
 use environment::{Tests, not_run};
 use pool::Pool;
 use std::sync::Arc;
@@ -95,7 +95,16 @@ pub enum Stage {
     Released,
 }
 
-/// Runs a suite in an environment of its own and returns the exit code of its tests.
+/// How tests ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Their exit code.
+    pub code: i64,
+    /// The files that `x-devd.tests.report` names.
+    pub reports: Vec<Vec<u8>>,
+}
+
+/// Runs a suite in an environment of its own and returns how its tests ended.
 pub async fn run<E: Engine>(
     pool: &Pool<E>,
     job: &Job,
@@ -103,7 +112,7 @@ pub async fn run<E: Engine>(
     progress: &Progress,
     cancel: &CancellationToken,
     stage: impl Fn(Stage),
-) -> Result<i64, RunError> {
+) -> Result<Ended, RunError> {
     let taken = async { if job.build { None } else { pool.take(job, || stage(Stage::Awaited)).await } };
     let taken = tokio::select! {
         taken = taken => taken,
@@ -119,29 +128,45 @@ pub async fn run<E: Engine>(
             environment::make(pool.engine(), job, pool.hold(), progress, cancel, &stage).await?
         }
     };
+    let container = ready.container.clone();
     let (tests, _held) = ready.into_parts();
     let timeout = job.suite.settings.timeout;
     let ended = async {
-        match tests {
+        let code = match tests {
             Tests::Created(container) => {
                 stage(Stage::Released);
-                let ended = pool.engine().run(&container, output).await;
-                ended.map_err(|error| not_run("the tests", error))
+                let ended = pool.engine().run(&container, output.clone()).await;
+                ended.map_err(|error| not_run("the tests", error))?
             }
             Tests::Parked(parked) => {
                 let command = job.command().unwrap_or_default();
                 let released = || stage(Stage::Released);
                 match parked.run(&command, !job.args.is_empty(), &output, released).await? {
-                    Some(code) => Ok(code),
-                    None => Err(killed(pool.engine(), job).await),
+                    Some(code) => code,
+                    None => return Err(killed(pool.engine(), job).await),
                 }
             }
-        }
+        };
+        Ok(Ended { code, reports: reports(pool.engine(), job, &container, &output).await })
     };
     tokio::select! {
         ended = ended => ended,
         () = tokio::time::sleep(timeout) => Err(RunError::TimedOut(timeout)),
         () = cancel.cancelled() => Err(RunError::Cancelled),
+    }
+}
+
+/// The reports that tests left. That there is none is said in the run's log.
+async fn reports<E: Engine>(engine: &E, job: &Job, container: &str, output: &Output) -> Vec<Vec<u8>> {
+    let Some(path) = &job.suite.settings.report else { return Vec::new() };
+    match engine.fetch(container, path).await {
+        Ok(reports) => reports,
+        Err(error) => {
+            let line = format!("devd: no report: {error}\n");
+            // Whoever writes the log may have gone with the run.
+            let _ = output.send((Stream::Stderr, line.into())).await;
+            Vec::new()
+        }
     }
 }
 

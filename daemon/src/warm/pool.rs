@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// The next one is made a little behind a run: the first moments are the run's own.
 const BEHIND: Duration = Duration::from_millis(250);
 
+/// Keeping dependencies ready-made can fail because the machine is busy, or for ever.
+const TRIES: u32 = 3;
+
 /// How many times of taking are remembered.
 const TAKES: usize = 8;
 
@@ -66,8 +69,8 @@ struct Shelf {
     cost: u64,
     /// The last one could not be made; the next run says why.
     failed: bool,
-    /// It is known whether keeping dependencies ready-made is worth it, and seen to.
-    kept: bool,
+    /// How often it may still be tried to keep dependencies ready-made.
+    tries: u32,
     /// Nobody touched anything for a while.
     asleep: bool,
 }
@@ -138,7 +141,7 @@ impl<E: Engine> Pool<E> {
                 took: Duration::ZERO,
                 cost: 0,
                 failed: false,
-                kept: false,
+                tries: TRIES,
                 asleep: false,
             };
             self.shelves().insert(service.clone(), shelf);
@@ -277,7 +280,7 @@ impl<E: Engine> Pool<E> {
         Some((shelf.job.clone(), shelf.cancel.clone()))
     }
 
-    /// Makes one; whether its dependencies are worth keeping ready-made, and nobody has seen to that.
+    /// Makes one; whether its dependencies are worth keeping ready-made, and that is to be tried.
     async fn make(&self, job: &Job, cancel: &CancellationToken) -> bool {
         let engine = &self.inner.engine;
         let made = async {
@@ -310,7 +313,9 @@ impl<E: Engine> Pool<E> {
                 Ok((ready, memory, took, worth)) => {
                     (shelf.took, shelf.cost) = (took, memory);
                     shelf.put(ready, Share::take(&self.inner.machine, memory));
-                    worth && !std::mem::replace(&mut shelf.kept, true)
+                    let tries = shelf.tries;
+                    shelf.tries = if worth { tries.saturating_sub(1) } else { 0 };
+                    worth && tries > 0
                 }
                 Err(error) => {
                     tracing::warn!(project = %job.project, service = %job.service, %error, "no environment was made ahead");
@@ -334,7 +339,10 @@ impl<E: Engine> Pool<E> {
             () = cancel.cancelled() => return,
         };
         match snapshot::make(&self.inner.engine, job, self.hold(), cancel).await {
-            Ok(()) | Err(RunError::Cancelled) => {}
+            Ok(()) => {
+                self.shelf_of(job, |shelf| shelf.tries = 0);
+            }
+            Err(RunError::Cancelled) => {}
             // They start from scratch as before.
             Err(error) => {
                 tracing::warn!(project = %job.project, service = %job.service, %error, "dependencies of tests are not kept ready-made");

@@ -91,6 +91,9 @@ pub(super) async fn make<E: Engine>(
     let closure = job.suite.project.closure(&job.suite.service);
     let ids = environment.images(&closure, &Progress::none()).await?;
     let Some(snapshot) = Snapshot::of(job, &ids).await else { return Ok(()) };
+    if environment.has(&snapshot).await? {
+        return Ok(());
+    }
     let timeout = job.suite.settings.timeout;
     let ready = ready(&environment, &snapshot);
     let containers =

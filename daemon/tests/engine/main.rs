@@ -9,6 +9,7 @@ mod example;
 mod follow;
 mod pool;
 mod ready_made;
+mod report;
 mod support;
 mod survival;
 mod sync;

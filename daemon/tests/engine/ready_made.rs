@@ -17,7 +17,7 @@ services:
   db:
     image: postgres:15
     environment: {POSTGRES_PASSWORD: secret}
-    healthcheck: {test: [CMD, pg_isready, -q, -h, 127.0.0.1], interval: 1s}
+    healthcheck: {test: [CMD, pg_isready, -q, -h, 127.0.0.1], interval: 1s, retries: 60}
     volumes: ['./init:/docker-entrypoint-initdb.d:ro']
 ";
 const CONNECT: &str = "import psycopg2, uuid

@@ -24,7 +24,7 @@ async fn with_park<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Stage) 
 }
 
 fn waiting(spec: ContainerSpec) -> ContainerSpec {
-    ContainerSpec { park: Some(Park::Wait), ..spec }
+    ContainerSpec { park: Some(Park::Wait { stays: false }), ..spec }
 }
 
 /// What came of a run.

@@ -105,9 +105,9 @@ impl Parking {
         }
         let mut mounts = vec![bind(&program(folder), park::PATH, true)];
         let mode = match role {
-            Park::Wait => {
+            Park::Wait { stays } => {
                 // Its end is the end of the lease, also when there is no devd any more that would clean up.
-                body.host_config.get_or_insert_default().auto_remove = Some(true);
+                body.host_config.get_or_insert_default().auto_remove = (!stays).then_some(true);
                 body.attach_stdin = Some(true);
                 body.open_stdin = Some(true);
                 // The end of devd's connection is the end of the input.
