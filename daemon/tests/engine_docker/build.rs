@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-fn spec(stage: &Stage, context: &Path, build: Build) -> BuildSpec {
+pub(crate) fn spec(stage: &Stage, context: &Path, build: Build) -> BuildSpec {
     BuildSpec {
         tag: format!("{}-web", stage.project),
         build: Build { context: context.to_owned(), ..build },

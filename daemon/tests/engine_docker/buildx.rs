@@ -1,11 +1,11 @@
 //! Images are built by BuildKit, where Docker's client has it.
 
-use crate::stage::{Stage, map, staged_with};
+use crate::build::spec;
+use crate::stage::{Stage, staged_with};
 use devd_compose::model::{Build, Grant};
-use devdd::engine::spec::{Act, BuildSpec, label};
+use devdd::engine::spec::Act;
 use devdd::engine::{Engine, EngineError, Progress};
 use std::fs;
-use std::path::Path;
 
 fn has_buildx() -> bool {
     let version = std::process::Command::new("docker").args(["buildx", "version"]).output();
@@ -14,15 +14,6 @@ fn has_buildx() -> bool {
 
 /// Said by a test that cannot be done without it.
 const NO_BUILDX: &str = "docker buildx is not installed here: nothing is built with it";
-
-fn spec(stage: &Stage, context: &Path, build: Build) -> BuildSpec {
-    BuildSpec {
-        tag: format!("{}-web", stage.project),
-        build: Build { context: context.to_owned(), ..build },
-        labels: map(&[(label::PROJECT, &stage.project)]),
-        platform: None,
-    }
-}
 
 async fn shows(stage: &Stage, image: &str, script: &str) -> String {
     let container = stage.create(stage.container("web", image, &["sh", "-c", script])).await;
