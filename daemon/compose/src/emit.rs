@@ -164,6 +164,11 @@ pub fn service_hash_input(service: &Service) -> String {
     if !files.is_empty() {
         map.insert("files".to_owned(), Value::Array(files));
     }
+    let texts: Vec<Value> =
+        service.secrets.iter().chain(&service.configs).map(|grant| tree(&grant.content)).collect();
+    if texts.iter().any(|text| !text.is_null()) {
+        map.insert("contents".to_owned(), Value::Array(texts));
+    }
     Value::Object(map).to_string()
 }
 

@@ -31,6 +31,9 @@ pub struct Service {
     pub pull: Pull,
     /// What must be so before it starts.
     pub needs: Vec<Need>,
+    /// Services of whose containers it uses something as its own: a namespace, or volumes. It can only be made when they
+    /// are there, and must be made anew when they are.
+    pub shares: BTreeSet<ServiceName>,
 }
 
 /// When an image is pulled.

@@ -61,6 +61,8 @@ pub struct Container {
     pub health: Health,
     /// Identifies the start of its process: another value, another process.
     pub started: String,
+    /// Ids, or where the engine does not tell them names, of other containers of which it uses something as its own.
+    pub shares: BTreeSet<String>,
     /// Container number, from 1; the lowest is kept.
     pub number: u32,
 }

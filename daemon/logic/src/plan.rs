@@ -176,6 +176,10 @@ impl State {
             return plan.hold(name, Hold::Resource(resource.clone()));
         }
         let Some(container) = container else {
+            let missing = others(name, service).find(|other| seen.main(other).is_none());
+            if let Some(other) = missing {
+                return plan.hold(name, self.needs_a_container(seen, other));
+            }
             return plan.op(Op::Create(name.clone()), "it has no container");
         };
         if !is_current(container, service) {
@@ -184,6 +188,12 @@ impl State {
             } else {
                 "it was not made from these files"
             };
+            return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
+        }
+        let there = |it: &Container| container.shares.contains(&it.id) || container.shares.contains(&it.name);
+        let shares = |other: &ServiceName| seen.main(other).is_some_and(there);
+        if let Some(other) = others(name, service).find(|other| !shares(other)) {
+            let cause = format!("it shares something of a container of {other} that is gone");
             return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
         }
         if container.image != image {
@@ -197,6 +207,17 @@ impl State {
             ContainerState::Paused => plan.hold(name, Hold::Paused),
             ContainerState::Restarting => plan.hold(name, Hold::Busy("the engine restarts it")),
             ContainerState::Removing => plan.hold(name, Hold::Busy("being removed")),
+        }
+    }
+
+    /// Why a container that shares something of another service's has to wait until there is one.
+    fn needs_a_container(&self, seen: &Observed, other: &ServiceName) -> Hold {
+        let need = Need { service: other.clone(), condition: Condition::Started, required: true };
+        let (service, condition) = (other.clone(), need.condition.word());
+        if self.is_lost(seen, &need) {
+            Hold::NeedsInVain { service, condition }
+        } else {
+            Hold::Needs { service, condition }
         }
     }
 
@@ -413,6 +434,11 @@ fn is_current(container: &Container, service: &Service) -> bool {
         Some(definition) => *definition == service.definition,
         None => container.config_hash.as_ref() == Some(&service.config_hash),
     }
+}
+
+/// The services whose containers it shares something of.
+fn others<'a>(name: &'a ServiceName, service: &'a Service) -> impl Iterator<Item = &'a ServiceName> {
+    service.shares.iter().filter(move |other| *other != name)
 }
 
 fn is_up(state: ContainerState) -> bool {

@@ -6,7 +6,7 @@ mod refused;
 mod stack;
 mod watching;
 
-use devd_compose::model::{self, Condition as ComposeCondition, NetworkMode, PullPolicy};
+use devd_compose::model::{self, Condition as ComposeCondition, PullPolicy};
 use devd_compose::{Diagnostic, LoadError, Options, Project, Suite};
 use devd_logic::{Condition, Desired, Need, Pull};
 use devd_proto::{ProjectName, ProjectSource, ServiceName};
@@ -158,6 +158,7 @@ impl Blueprint {
                     | None => Pull::Missing,
                 },
                 needs: needs(service),
+                shares: service.shares().map(ServiceName::from).collect(),
             };
             (ServiceName::from(name.as_str()), desired)
         });
@@ -186,13 +187,10 @@ fn needs(service: &model::Service) -> Vec<Need> {
         },
         required: dependency.required,
     });
-    // Who shares a network namespace needs its owner to run. Links order nothing.
-    let shared = match &service.network_mode {
-        Some(NetworkMode::Service(name)) => Some(name),
-        Some(_) | None => None,
-    };
+    // Who shares a namespace needs its owner to run. Links order nothing where they are only names.
+    let shared = service.shares().filter(|name| !service.depends_on.contains_key(*name));
     let shared = shared.map(|name| Need {
-        service: ServiceName::from(name.as_str()),
+        service: ServiceName::from(name),
         condition: Condition::Started,
         required: true,
     });

@@ -1,7 +1,7 @@
 //! What compose files may say and devd does not do yet. Every such field is refused here by its name and place, so that
 //! none is ever ignored; whoever teaches the daemon a field takes it out of here.
 
-use devd_compose::model::{Build, Grant, MountKind, Network, PullPolicy, Service, SharedFile, Span};
+use devd_compose::model::{Build, Grant, MountKind, PullPolicy, Service, SharedFile, Span};
 use devd_compose::{Diagnostic, Project};
 use std::sync::Arc;
 
@@ -17,9 +17,6 @@ pub(super) fn fields(project: &Project) -> Vec<Diagnostic> {
     }
     for (name, service) in &project.services {
         refused.service(&format!("services.{name}"), service);
-    }
-    for (name, network) in &project.networks {
-        refused.network(&format!("networks.{name}"), network);
     }
     refused.found
 }
@@ -55,30 +52,19 @@ impl Refused<'_> {
     fn service(&mut self, at: &str, service: &Service) {
         let host = &service.host;
         self.field(&format!("{at}.credential_spec"), host.credential_spec.is_some());
-        self.field(&format!("{at}.external_links"), !host.external_links.is_empty());
-        self.field(&format!("{at}.mac_address"), host.mac_address.is_some());
         self.field(&format!("{at}.models"), !host.models.is_empty());
         self.field(&format!("{at}.post_start"), !host.post_start.is_empty());
         self.field(&format!("{at}.pre_stop"), !host.pre_stop.is_empty());
         self.field(&format!("{at}.provider"), host.provider.is_some());
         self.field(&format!("{at}.use_api_socket"), host.use_api_socket);
         self.replicas(at, service);
-        for (key, space) in
-            [("cgroup", &host.cgroup), ("ipc", &host.ipc), ("pid", &host.pid), ("uts", &host.uts)]
-        {
+        // What the engine shares of another container.
+        for (key, space) in [("cgroup", &host.cgroup), ("uts", &host.uts)] {
             if let Some(text) = space.as_ref().filter(|text| text.starts_with("service:")) {
-                let message = format!("`{key}: {text}` is not supported yet");
-                let help = "only the network of another service can be shared: `network_mode`";
+                let message = format!("`{key}: {text}`: no engine shares this namespace between containers");
+                let help = "shared can be `network_mode`, `ipc` and `pid`; or take it out";
                 self.refuse(&format!("{at}.{key}"), message, help);
             }
-        }
-        if host.volumes_from.iter().any(|text| !text.starts_with("container:")) {
-            let message = "mounting the volumes of another service is not supported yet".to_owned();
-            self.refuse(
-                &format!("{at}.volumes_from"),
-                message,
-                "name the volumes in `volumes` of both services",
-            );
         }
         if let Some(PullPolicy::Every { text, .. }) = &service.pull_policy {
             let message = format!("the pull policy `{text}` is not supported yet");
@@ -88,22 +74,13 @@ impl Refused<'_> {
             self.build(&format!("{at}.build"), build);
         }
         self.mounts(&format!("{at}.volumes"), service);
-        for (network, attachment) in &service.networks {
-            let Some(attachment) = attachment else { continue };
-            let at = format!("{at}.networks.{network}");
-            self.field(&format!("{at}.driver_opts"), !attachment.driver_opts.is_empty());
-            self.field(&format!("{at}.gw_priority"), attachment.gw_priority != 0);
-            self.field(&format!("{at}.interface_name"), attachment.interface_name.is_some());
-            self.field(&format!("{at}.ipv6_address"), attachment.ipv6_address.is_some());
-            self.field(&format!("{at}.link_local_ips"), !attachment.link_local_ips.is_empty());
-            self.field(&format!("{at}.mac_address"), attachment.mac_address.is_some());
-            self.field(&format!("{at}.priority"), attachment.priority != 0);
-        }
         for grant in &service.secrets {
-            self.grant(&format!("{at}.secrets"), "secret", grant, self.project.secrets.get(&grant.source));
+            let shared = self.project.secrets.get(&grant.source);
+            self.grant(&format!("{at}.secrets"), "secret", grant, shared, service.read_only);
         }
         for grant in &service.configs {
-            self.grant(&format!("{at}.configs"), "config", grant, self.project.configs.get(&grant.source));
+            let shared = self.project.configs.get(&grant.source);
+            self.grant(&format!("{at}.configs"), "config", grant, shared, service.read_only);
         }
     }
 
@@ -142,45 +119,33 @@ impl Refused<'_> {
 
     fn mounts(&mut self, at: &str, service: &Service) {
         for mount in &service.volumes {
-            match &mount.kind {
-                MountKind::Image { .. } | MountKind::Pipe { .. } | MountKind::Cluster { .. } => {
-                    let message = format!("mounts of type `{}` are not supported yet", mount.kind.word());
-                    let help = "known are bind, volume and tmpfs";
-                    self.refuse_at(&mount.span, at, message, help);
-                }
-                MountKind::Bind { recursive: Some(_), .. } => {
-                    let message = "`recursive` of a bind mount is not supported yet".to_owned();
-                    self.refuse_at(&mount.span, at, message, "take it out");
-                }
-                MountKind::Volume { labels, .. } if !labels.is_empty() => {
-                    let message = "`labels` of a volume mount are not supported yet".to_owned();
-                    self.refuse_at(
-                        &mount.span,
-                        at,
-                        message,
-                        "give the labels to the volume at the top level",
-                    );
-                }
-                MountKind::Bind { .. } | MountKind::Volume { .. } | MountKind::Tmpfs { .. } => {}
-            }
+            let reason = match &mount.kind {
+                MountKind::Pipe { .. } => "named pipes are of Windows",
+                MountKind::Cluster { .. } => "only a swarm has such volumes",
+                MountKind::Bind { .. }
+                | MountKind::Volume { .. }
+                | MountKind::Tmpfs { .. }
+                | MountKind::Image { .. } => continue,
+            };
+            let message = format!("a mount of type `{}`: {reason}", mount.kind.word());
+            self.refuse_at(&mount.span, at, message, "known are bind, volume, tmpfs and image");
         }
     }
 
-    fn grant(&mut self, at: &str, what: &str, grant: &Grant, shared: Option<&SharedFile>) {
+    fn grant(&mut self, at: &str, what: &str, grant: &Grant, shared: Option<&SharedFile>, read_only: bool) {
         let Some(shared) = shared.filter(|shared| shared.file.is_none()) else { return };
-        let of = match (shared.external, &shared.environment) {
-            (true, _) => "from elsewhere",
-            (false, Some(_)) => "from a variable",
-            (false, None) => "with `content`",
-        };
-        let message = format!("the {what} `{}` {of} is not supported yet", grant.source);
-        self.refuse_at(&grant.span, at, message, "put it into a file, and name that with `file`");
-    }
-
-    fn network(&mut self, at: &str, network: &Network) {
-        self.field(&format!("{at}.enable_ipv4"), network.enable_ipv4.is_some());
-        self.field(&format!("{at}.enable_ipv6"), network.enable_ipv6.is_some());
-        self.field(&format!("{at}.ipam.options"), !network.ipam.options.is_empty());
+        let source = &grant.source;
+        if shared.external {
+            let message = format!("the {what} `{source}` is external: only a swarm keeps such");
+            self.refuse_at(&grant.span, at, message, "put it into a file, and name that with `file`");
+        } else if let (Some(variable), None) = (&shared.environment, &grant.content) {
+            let message = format!("the {what} `{source}` is the value of {variable}, which is not set");
+            self.refuse_at(&grant.span, at, message, "set it in the environment, or in `.env`");
+        } else if read_only {
+            let message = format!("the {what} `{source}` cannot be put into a container that is read-only");
+            let help = "put it into a file, and name that with `file`: files are mounted";
+            self.refuse_at(&grant.span, at, message, help);
+        }
     }
 }
 

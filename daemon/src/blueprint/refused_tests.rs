@@ -49,8 +49,8 @@ services:
     deploy:
       resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: k, value: 1}}]}}
     volumes:
-      - {type: image, source: x, target: /i}
-      - {type: bind, source: ., target: /b, bind: {recursive: disabled}}
+      - {type: npipe, source: x, target: /i}
+      - {type: cluster, source: x, target: /b}
       - {type: volume, target: /v, volume: {labels: {a: b}}}
     networks:
       n:
@@ -61,9 +61,6 @@ services:
         link_local_ips: [169.254.1.1]
         mac_address: x
         priority: 1
-    secrets: [s]
-    configs:
-      - c
   b: {provider: {type: x}}
   c: {image: x, deploy: {replicas: 0}}
 networks:
@@ -71,46 +68,27 @@ networks:
     enable_ipv4: true
     enable_ipv6: true
     ipam: {options: {a: b}}
-secrets: {s: {environment: X}}
-configs: {c: {content: x}}
+secrets: {s: {file: compose.yaml}}
 models: {m: {model: x}}
 "#;
     let found = refused(dir.path(), text);
     let expected = [
         "16:5 credential_spec",
-        "17:5 external_links",
-        "18:5 mac_address",
         "19:5 models",
         "20:5 post_start",
         "21:5 pre_stop",
         "22:5 use_api_socket",
         "31:34 generic_resources",
         "23:5 scale",
-        "25:5 ipc",
-        "26:5 pid",
         "27:5 uts",
-        "28:5 volumes_from",
         "29:5 pull_policy",
         "5:7 context",
         "9:7 isolation",
         "10:7 platforms",
         "33:9 volumes",
         "34:9 volumes",
-        "35:9 volumes",
-        "38:9 driver_opts",
-        "39:9 gw_priority",
-        "40:9 interface_name",
-        "41:9 ipv6_address",
-        "42:9 link_local_ips",
-        "43:9 mac_address",
-        "44:9 priority",
-        "45:15 secrets",
-        "47:9 configs",
-        "48:7 provider",
-        "49:26 replicas",
-        "52:5 enable_ipv4",
-        "53:5 enable_ipv6",
-        "54:12 options",
+        "45:7 provider",
+        "46:26 replicas",
     ];
     assert_eq!(found, expected, "{found:#?}");
 }
@@ -121,6 +99,27 @@ fn the_image_of_another_service_is_no_context_yet() {
     let text =
         "services:\n  a: {build: {context: ., additional_contexts: {base: 'service:b'}}}\n  b: {build: .}\n";
     assert_eq!(refused(dir.path(), text), ["2:27 additional_contexts"]);
+}
+
+#[test]
+fn a_secret_that_no_container_can_get_is_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "services:
+  a: {image: x, secrets: [unset], configs: [swarm, text]}
+  b: {image: x, configs: [text], read_only: true}
+secrets: {unset: {environment: NOBODY_SETS_THIS}}
+configs: {swarm: {external: true}, text: {content: hush}}
+";
+    std::fs::write(dir.path().join("compose.yaml"), text).unwrap();
+    let options = Options { dir: dir.path().to_owned(), ..Options::default() };
+    let project = devd_compose::load(&options).unwrap_or_else(|error| panic!("{error}")).project;
+    let found: Vec<String> = fields(&project).into_iter().map(|wrong| wrong.message).collect();
+    let expected = [
+        "the secret `unset` is the value of NOBODY_SETS_THIS, which is not set",
+        "the config `swarm` is external: only a swarm keeps such",
+        "the config `text` cannot be put into a container that is read-only",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Names, labels and specifications of one stack on the engine: the dev stack, or a test environment of its own.
 
-use crate::engine::spec::{BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
+use crate::engine::spec::{
+    BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, Shares, VolumeSpec, compose, label,
+};
 use devd_compose::Project;
 use devd_compose::model::{Condition, NetworkMode, Service};
 use devd_logic::EnvironmentId;
 use devd_proto::{ProjectName, ServiceName};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// The version of compose that devd's labels follow.
@@ -154,12 +157,7 @@ impl<'a> Stack<'a> {
             env,
             networks: self.endpoints(service),
             volumes: self.volume_names(),
-            shares_network_of: match &service.network_mode {
-                Some(NetworkMode::Service(other)) => {
-                    self.project.services.get(other).map(|other| self.container_name(other))
-                }
-                Some(_) | None => None,
-            },
+            shares: self.shares(service),
             labels,
             publish: dev,
             restart: dev,
@@ -167,6 +165,27 @@ impl<'a> Stack<'a> {
             park: None,
             service: service.clone(),
         })
+    }
+
+    fn shares(&self, service: &Service) -> Shares {
+        let container = |name: &str| self.project.services.get(name).map(|other| self.container_name(other));
+        let space = |mode: &Option<String>| mode.as_ref()?.strip_prefix("service:").and_then(container);
+        let volumes = service.host.volumes_from.iter().filter(|text| !text.starts_with("container:"));
+        let volumes = volumes.filter_map(|text| {
+            let (name, access) = text.split_once(':').unwrap_or((text, "rw"));
+            Some((container(name)?, access == "ro"))
+        });
+        let links = service.links.iter().filter(|_| service.is_on_bridge());
+        Shares {
+            network: match &service.network_mode {
+                Some(NetworkMode::Service(other)) => container(other),
+                Some(_) | None => None,
+            },
+            ipc: space(&service.host.ipc),
+            pid: space(&service.host.pid),
+            volumes: volumes.collect(),
+            links: links.filter_map(|link| Some((container(&link.service)?, link.alias.clone()))).collect(),
+        }
     }
 
     fn volume_names(&self) -> BTreeMap<String, String> {
@@ -200,12 +219,19 @@ impl<'a> Stack<'a> {
             return Vec::new();
         }
         let container = self.container_name(service);
-        let endpoints = service.networks.iter().map(|(key, attachment)| {
+        let mut networks: Vec<_> = service.networks.iter().collect();
+        // The first one is the container's own; among equals the names decide.
+        networks.sort_by_key(|(_, attachment)| Reverse(attachment.as_ref().map_or(0, |it| it.priority)));
+        let endpoints = networks.into_iter().map(|(key, attachment)| {
             let network = self.project.networks.get(key);
             let name = network.map_or(key.as_str(), |network| &network.name);
             let mut aliases = vec![container.clone(), service.name.clone()];
             aliases.extend(attachment.iter().flat_map(|attachment| attachment.aliases.iter().cloned()));
             aliases.dedup();
+            let from_elsewhere = service.host.external_links.iter().map(|link| match link.split_once(':') {
+                Some(_) => link.clone(),
+                None => format!("{link}:{link}"),
+            });
             // The name of a service is an alias of its container on every network; only other names need a link.
             let links = service.links.iter().filter(|link| link.alias != link.service);
             let links = links.filter_map(|link| {
@@ -215,8 +241,8 @@ impl<'a> Stack<'a> {
             EndpointSpec {
                 network: self.resource(key, name, network.is_some_and(|network| network.external)),
                 aliases,
-                links: links.collect(),
-                ipv4_address: attachment.as_ref().and_then(|attachment| attachment.ipv4_address.clone()),
+                links: links.chain(from_elsewhere).collect(),
+                attachment: attachment.clone().unwrap_or_default(),
             }
         });
         endpoints.collect()

@@ -5,6 +5,7 @@
 //! not know that a subscription stands before starting what it is about; it guesses at terminal output; and it leaves
 //! out some parameters of a build.
 
+mod api;
 mod apply;
 mod auth;
 mod body;
@@ -12,8 +13,10 @@ mod build;
 mod buildx;
 mod candidates;
 mod clean;
+mod contents;
 mod context;
 mod create;
+mod endpoint;
 mod environment;
 mod error;
 mod events;
@@ -32,6 +35,7 @@ mod ports;
 mod probe;
 mod registry;
 mod run;
+mod shares;
 mod signals;
 mod snapshot;
 mod sync;

@@ -54,6 +54,8 @@ struct FakeContainer {
     state: ContainerState,
     starts: u64,
     image: String,
+    /// Ids of the containers that it shares something with.
+    shares: BTreeSet<String>,
     started_at: String,
     finished_at: String,
     /// Told to what runs under the park in it.
@@ -263,7 +265,15 @@ impl World {
                 let image =
                     image.ok_or_else(|| EngineError::Refused(format!("no such image: {}", spec.image)))?;
                 let id = self.id("");
+                let mut shares = BTreeSet::new();
+                for name in spec.shares.containers() {
+                    let found = self.containers.iter().find(|(_, it)| it.spec.name == *name);
+                    let refuse =
+                        || EngineError::Refused(format!("there is no container {name} to share with"));
+                    shares.insert(found.ok_or_else(refuse)?.0.clone());
+                }
                 let container = FakeContainer {
+                    shares,
                     spec: (**spec).clone(),
                     state: ContainerState::Created,
                     starts: 0,
@@ -403,6 +413,7 @@ impl FakeContainer {
             state: self.state,
             health,
             started: if self.starts == 0 { String::new() } else { format!("{id}.{}", self.starts) },
+            shares: self.shares.clone(),
             number: 1,
         }
     }

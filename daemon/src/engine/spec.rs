@@ -1,6 +1,6 @@
 //! What is asked of an engine: complete and resolved, so that an adapter has nothing to look up and nothing to choose.
 
-use devd_compose::model::{Build, Network, Service, Volume};
+use devd_compose::model::{Attachment, Build, Network, Service, Volume};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -160,8 +160,8 @@ pub struct ContainerSpec {
     pub name: String,
     /// The image's reference.
     pub image: String,
-    /// What the files say of it. Its `networks`, `environment`, `volumes` of named volumes, `labels`, `container_name`
-    /// and `image` are replaced by the resolved ones below.
+    /// What the files say of it. Its `networks`, `environment`, `volumes` of named volumes, `labels`, `container_name`,
+    /// `image` and everything of `service:…` are replaced by the resolved ones below.
     pub service: Service,
     /// `NAME=value`, or `NAME` alone to unset what the image sets.
     pub env: Vec<String>,
@@ -169,8 +169,8 @@ pub struct ContainerSpec {
     pub networks: Vec<EndpointSpec>,
     /// The engine names of the volumes that the service names, by their keys in the files.
     pub volumes: BTreeMap<String, String>,
-    /// The engine's name of the container whose network it shares, for `network_mode: service:…`.
-    pub shares_network_of: Option<String>,
+    /// What it shares with other containers of the project.
+    pub shares: Shares,
     /// All its labels, without [`compose::IMAGE`], which only the engine knows: the adapter adds it.
     pub labels: BTreeMap<String, String>,
     /// Publishes the service's ports on the host.
@@ -181,6 +181,54 @@ pub struct ContainerSpec {
     pub auto_remove: bool,
     /// Puts its process under the park, where that can run.
     pub park: Option<Park>,
+}
+
+/// What a container uses of others as its own, by the names of those. In the service it is `service:…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// Whose network.
+    pub network: Option<String>,
+    /// Whose shared memory and semaphores.
+    pub ipc: Option<String>,
+    /// Whose processes it sees.
+    pub pid: Option<String>,
+    /// Whose volumes, and whether only to read.
+    pub volumes: Vec<(String, bool)>,
+    /// Who has which name on the engine's own network.
+    pub links: Vec<(String, String)>,
+}
+
+impl Shares {
+    /// Whether it can only run while another container does.
+    pub fn namespaces(&self) -> bool {
+        self.network.is_some() || self.ipc.is_some() || self.pid.is_some()
+    }
+
+    /// The other containers.
+    pub fn containers(&self) -> impl Iterator<Item = &String> {
+        let namespaces = [&self.network, &self.ipc, &self.pid];
+        let links = self.links.iter().map(|(name, _)| name);
+        namespaces.into_iter().flatten().chain(self.volumes.iter().map(|(name, _)| name)).chain(links)
+    }
+}
+
+/// A container of which nothing is said.
+#[cfg(test)]
+pub(crate) fn plain() -> ContainerSpec {
+    ContainerSpec {
+        name: "shop-api-1".to_owned(),
+        image: "shop-api".to_owned(),
+        service: Service::default(),
+        env: Vec::new(),
+        networks: Vec::new(),
+        volumes: BTreeMap::new(),
+        shares: Shares::default(),
+        labels: BTreeMap::new(),
+        publish: false,
+        restart: false,
+        auto_remove: false,
+        park: None,
+    }
 }
 
 /// What the park does in a container.
@@ -234,8 +282,8 @@ pub struct EndpointSpec {
     pub aliases: Vec<String>,
     /// Names under which it sees other containers: `container:alias`.
     pub links: Vec<String>,
-    /// A fixed address.
-    pub ipv4_address: Option<String>,
+    /// What the files say of it. Its aliases are among those above.
+    pub attachment: Attachment,
 }
 
 /// A command to run in a container.

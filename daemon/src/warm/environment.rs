@@ -248,7 +248,7 @@ impl<'a, E: Engine> Environment<'a, E> {
     /// Creates everything, and starts what can start before the run.
     async fn ready(&self, needed: &BTreeSet<String>, snapshot: Option<&Snapshot>) -> Result<Made, RunError> {
         let mut containers = BTreeMap::new();
-        for name in needed {
+        for name in self.owners_first(needed) {
             containers.extend(self.create_dependency(name, snapshot).await?);
         }
         let (tests, parked) = self.create_tests().await?;
@@ -262,15 +262,16 @@ impl<'a, E: Engine> Environment<'a, E> {
             let attached = attached.map_err(|error| not_run("the tests", error))?;
             self.cancellable(Parked::new(attached, entrypoint)).await?
         };
-        // Whether its dependencies are up does not matter to a process that only waits; but it may share the network of
+        // Whether its dependencies are up does not matter to a process that only waits; but it may share a namespace of
         // one of them, which has to be there.
-        let shares = self.stack.container(&self.job.suite.service).and_then(|spec| spec.shares_network_of);
+        let shares =
+            self.stack.container(&self.job.suite.service).is_some_and(|spec| spec.shares.namespaces());
         let started = match parked {
             None => {
                 dependencies.await?;
                 Tests::Created(tests.clone())
             }
-            Some(entrypoint) if shares.is_some() => {
+            Some(entrypoint) if shares => {
                 dependencies.await?;
                 Tests::Parked(park(entrypoint).await?)
             }
@@ -278,6 +279,24 @@ impl<'a, E: Engine> Environment<'a, E> {
         };
         containers.insert(self.job.suite.service.clone(), tests);
         Ok(Made { containers, tests: started })
+    }
+
+    /// Services in the order in which they can be made: a container that shares something of another's comes after it.
+    pub(super) fn owners_first<'b>(&self, needed: &'b BTreeSet<String>) -> Vec<&'b str> {
+        let mut left: Vec<&str> = needed.iter().map(String::as_str).collect();
+        let mut order = Vec::new();
+        while !left.is_empty() {
+            let waits = |name: &&str| {
+                let service = self.job.suite.project.services.get(*name);
+                service.is_some_and(|it| it.shares().any(|other| other != *name && left.contains(&other)))
+            };
+            let (later, now): (Vec<&str>, Vec<&str>) = left.iter().copied().partition(waits);
+            // Of a circle nothing can be made; the engine says why.
+            let done = now.is_empty();
+            order.extend(if done { later.clone() } else { now });
+            left = if done { Vec::new() } else { later };
+        }
+        order
     }
 
     /// Runs what brings the dependencies into the state that the tests expect, in a container like the tests' own.

@@ -136,7 +136,7 @@ async fn ready<E: Engine>(
 ) -> Result<BTreeMap<String, String>, RunError> {
     environment.resources().await?;
     let mut containers = BTreeMap::new();
-    for name in &snapshot.needed {
+    for name in environment.owners_first(&snapshot.needed) {
         containers.extend(environment.create_dependency(name, None).await?);
     }
     environment.start_dependencies(&snapshot.needed, &containers).await?;

@@ -157,7 +157,7 @@ async fn a_network_can_be_shared() {
         let db = stage.container("db", "redis:7", &[]);
         let mut client =
             stage.container("client", "redis:7", &["sh", "-c", "until redis-cli ping; do :; done"]);
-        client.shares_network_of = Some(db.name.clone());
+        client.shares.network = Some(db.name.clone());
         client.service.network_mode = Some(NetworkMode::Service("db".to_owned()));
         stage.start(db).await;
         let id = stage.create(client).await;

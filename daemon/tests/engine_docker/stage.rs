@@ -1,9 +1,11 @@
 //! A project of its own for each test, on the real engine, gone afterwards whatever happens.
 
-use devd_compose::model::{Mount, MountKind, Network, Service, Volume};
+use devd_compose::model::{Attachment, Mount, MountKind, Network, Service, Volume};
 use devd_proto::{EngineState, Stream};
 use devdd::engine::docker::{Docker, Surroundings};
-use devdd::engine::spec::{Act, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec, compose, label};
+use devdd::engine::spec::{
+    Act, ContainerSpec, EndpointSpec, NetworkSpec, Shares, VolumeSpec, compose, label,
+};
 use devdd::engine::{Applied, Engine, EngineError, Look, Progress};
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
@@ -78,7 +80,7 @@ impl Stage {
             env: Vec::new(),
             networks: Vec::new(),
             volumes: BTreeMap::new(),
-            shares_network_of: None,
+            shares: Shares::default(),
             labels: map(&labels),
             publish: true,
             restart: false,
@@ -133,7 +135,7 @@ impl Stage {
             network: format!("{}_{key}", self.project),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
             links: Vec::new(),
-            ipv4_address: None,
+            attachment: Attachment::default(),
         }
     }
 
@@ -179,7 +181,7 @@ impl Stage {
     }
 }
 
-async fn docker(arguments: &[&str]) -> String {
+pub(crate) async fn docker(arguments: &[&str]) -> String {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let output =
         tokio::task::spawn_blocking(|| std::process::Command::new("docker").args(arguments).output());

@@ -155,6 +155,30 @@ impl Service {
         self.depends_on.keys().map(String::as_str).chain(links).chain(shared)
     }
 
+    /// Whether it is on the engine's own network, on which nobody has a name but by links.
+    pub fn is_on_bridge(&self) -> bool {
+        match &self.network_mode {
+            Some(NetworkMode::Bridge) => true,
+            Some(NetworkMode::Other(text)) => text == "default",
+            Some(_) | None => false,
+        }
+    }
+
+    /// The services whose containers must be there to make its own: it uses their network, their processes, their shared
+    /// memory or their volumes, or links to them where only that gives them a name.
+    pub fn shares(&self) -> impl Iterator<Item = &str> {
+        let network = match &self.network_mode {
+            Some(NetworkMode::Service(name)) => Some(name.as_str()),
+            Some(_) | None => None,
+        };
+        let spaces = [self.host.ipc.as_deref(), self.host.pid.as_deref()].into_iter().flatten();
+        let spaces = spaces.filter_map(|text| text.strip_prefix("service:"));
+        let volumes = self.host.volumes_from.iter().filter(|text| !text.starts_with("container:"));
+        let volumes = volumes.map(|text| text.split_once(':').map_or(text.as_str(), |(name, _)| name));
+        let links = self.links.iter().filter(|_| self.is_on_bridge()).map(|link| link.service.as_str());
+        network.into_iter().chain(spaces).chain(volumes).chain(links)
+    }
+
     /// How many containers it is.
     pub fn replicas(&self) -> u32 {
         let deployed = || self.deploy.as_ref().and_then(|deploy| deploy.replicas);

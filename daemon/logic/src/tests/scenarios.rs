@@ -58,6 +58,37 @@ fn a_project_comes_up_in_the_order_of_its_needs_and_is_tested_then() {
 }
 
 #[test]
+fn who_shares_something_is_made_after_and_anew_with_its_owner() {
+    let mut sharing = shop();
+    sharing.suites.clear();
+    let web = sharing.services.get_mut(&name("web")).unwrap();
+    web.shares = [name("api"), name("db")].into();
+    let mut world = World::new();
+    world.tell(Event::Loaded(Box::new(sharing.clone())));
+    world.settle();
+    world.check_converged();
+    let made: Vec<&str> =
+        world.log.iter().filter_map(|line| line.split_once("ms create ")).map(|(_, it)| it).collect();
+    assert_eq!(made.last(), Some(&"web  # it has no container"), "{made:?}");
+
+    world.log.clear();
+    let start = world.now;
+    sharing.services.get_mut(&name("api")).unwrap().definition = "api-v2".to_owned();
+    world.tell(Event::Loaded(Box::new(sharing)));
+    world.settle();
+    world.check_converged();
+    expect![[r#"
+        5ms remove api  # its definition changed
+        35ms create api  # it has no container
+        35ms remove web  # it shares something of a container of api that is gone
+        65ms start api  # it does not run
+        65ms create web  # it has no container
+        95ms start web  # it does not run
+    "#]]
+    .assert_eq(&told(&world, start));
+}
+
+#[test]
 fn a_save_restarts_the_service_and_reruns_its_tests_side_by_side() {
     check(
         |world| {

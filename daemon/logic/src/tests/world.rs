@@ -32,6 +32,7 @@ struct Box_ {
     /// The content of the disk that its process runs.
     content: u32,
     healthy_at: Option<Moment>,
+    shares: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,7 @@ pub(super) fn shop() -> Desired {
             needs: needs
                 .map(|(service, condition)| Need { service: name(service), condition, required: true })
                 .collect(),
+            shares: BTreeSet::new(),
         }
     };
     Desired {
@@ -294,6 +296,7 @@ impl World {
                 _ => Health::None,
             },
             started: format!("{}.{}", it.id, it.start),
+            shares: it.shares.clone(),
             number: 1,
         };
         Observed {
@@ -340,6 +343,12 @@ impl World {
                 }
                 let wanted = self.state.desired().services[service].clone();
                 self.counter += 1;
+                let of = |other: &ServiceName| self.boxes.iter().find(|it| it.service == *other);
+                let shares = wanted.shares.iter().map(|other| match of(other) {
+                    Some(it) => it.id.clone(),
+                    None => panic!("made {service} before {other}\n{}", self.log.join("\n")),
+                });
+                let shares = shares.collect();
                 self.boxes.push(Box_ {
                     id: format!("c{}", self.counter),
                     service: service.clone(),
@@ -350,6 +359,7 @@ impl World {
                     start: 0,
                     content: 0,
                     healthy_at: None,
+                    shares,
                 });
             }
             Op::Start(_, id) => {

@@ -1,5 +1,6 @@
 //! One operation each.
 
+use super::api::V28;
 use super::error::gone_is_fine;
 use super::host::some_map;
 use super::link::Connection;
@@ -13,6 +14,7 @@ use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, KillContainerOptions, RemoveContainerOptions,
     RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
 };
+use devd_compose::model;
 use std::{path::Path, time::Duration};
 use tokio::time::Instant;
 
@@ -161,19 +163,26 @@ async fn create_network(connection: &Connection, spec: &NetworkSpec) -> Result<(
         return Err(EngineError::Refused(missing("network", &spec.name)));
     }
     let network = &spec.network;
+    if network.enable_ipv4 == Some(false) {
+        connection.version.takes(V28, &format!("`enable_ipv4: false` of the network {}", spec.name))?;
+    }
     let pools = network.ipam.config.iter().map(|pool| IpamConfig {
         subnet: pool.subnet.clone(),
         ip_range: pool.ip_range.clone(),
         gateway: pool.gateway.clone(),
         auxiliary_addresses: some_map(&pool.aux_addresses),
     });
-    let ipam = Ipam { driver: network.ipam.driver.clone(), config: Some(pools.collect()), options: None };
-    let has_ipam = network.ipam.driver.is_some() || !network.ipam.config.is_empty();
+    let said = &network.ipam;
+    let options = some_map(&said.options);
+    let ipam = Ipam { driver: said.driver.clone(), config: Some(pools.collect()), options };
+    let has_ipam = *said != model::Ipam::default();
     let request = NetworkCreateRequest {
         name: spec.name.clone(),
         driver: network.driver.clone(),
         internal: network.internal.then_some(true),
         attachable: network.attachable.then_some(true),
+        enable_ipv4: network.enable_ipv4.filter(|_| connection.version >= V28),
+        enable_ipv6: network.enable_ipv6,
         ipam: has_ipam.then_some(ipam),
         options: some_map(&network.driver_opts),
         labels: some_map(&spec.labels),

@@ -1,12 +1,15 @@
 //! A container as the engine is asked for it: pure translation.
 
+use super::api::{Api, V25};
+use super::endpoint::{endpoint, only_mac_address};
 use super::host::{self, signed, some, some_map};
 use super::mounts::Mounts;
+use super::shares;
 use crate::engine::EngineError;
-use crate::engine::spec::{ContainerSpec, EndpointSpec, compose};
+use crate::engine::spec::{ContainerSpec, compose};
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
-    NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, NetworkingConfig,
+    PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use devd_compose::model::{self, Healthcheck, NetworkMode, Service};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
@@ -16,32 +19,29 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 pub(super) struct Creation {
     /// What is sent.
     pub(super) body: ContainerCreateBody,
+    /// The container's MAC address, for an engine that knows only one for all networks: not a part of today's body.
+    pub(super) mac_address: Option<String>,
     /// Networks to connect it to before it starts, because the engine takes only one with the creation.
     pub(super) connect: Vec<(String, EndpointSettings)>,
     /// Folders to make first.
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// Which differences between engines matter here.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Abilities {
-    /// Takes all networks with the creation, and `start_interval`: API 1.44.
-    pub(super) v1_44: bool,
-}
-
 /// Translates. `image` is the id of the image.
-pub(super) fn creation(spec: &ContainerSpec, image: &str, can: Abilities) -> Result<Creation, EngineError> {
+pub(super) fn creation(spec: &ContainerSpec, image: &str, api: Api) -> Result<Creation, EngineError> {
     let service = &spec.service;
-    let mut mounts = Mounts::new(service, &spec.volumes)?;
+    let mut mounts = Mounts::new(service, &spec.volumes, api)?;
     let folders = std::mem::take(&mut mounts.folders);
     let mut host = host_config(spec)?;
     mounts.fill(&mut host);
+    shares::fill(spec, &mut host);
     let mut labels: HashMap<String, String> =
         spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     labels.insert(compose::IMAGE.to_owned(), image.to_owned());
 
-    let mut endpoints: Vec<_> = spec.networks.iter().map(|at| (at.network.clone(), endpoint(at))).collect();
-    let connect = if can.v1_44 { Vec::new() } else { endpoints.split_off(endpoints.len().min(1)) };
+    let endpoints = spec.networks.iter().map(|at| Ok((at.network.clone(), endpoint(spec, at, api)?)));
+    let mut endpoints = endpoints.collect::<Result<Vec<_>, EngineError>>()?;
+    let connect = if api >= V25 { Vec::new() } else { endpoints.split_off(endpoints.len().min(1)) };
     let networking = NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) };
 
     // An engine refuses to expose ports of somebody else's network.
@@ -57,7 +57,7 @@ pub(super) fn creation(spec: &ContainerSpec, image: &str, can: Abilities) -> Res
         open_stdin: service.stdin_open.then_some(true),
         env: some(spec.env.clone()),
         cmd: service.command.clone(),
-        healthcheck: service.healthcheck.as_ref().map(|check| healthcheck(check, can)),
+        healthcheck: service.healthcheck.as_ref().map(|check| healthcheck(check, api)),
         image: Some(spec.image.clone()),
         working_dir: service.working_dir.clone(),
         entrypoint: service.entrypoint.clone(),
@@ -68,7 +68,7 @@ pub(super) fn creation(spec: &ContainerSpec, image: &str, can: Abilities) -> Res
         networking_config: (!spec.networks.is_empty()).then_some(networking),
         ..Default::default()
     };
-    Ok(Creation { body, connect, folders })
+    Ok(Creation { body, mac_address: only_mac_address(spec, api), connect, folders })
 }
 
 fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
@@ -112,33 +112,19 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
 }
 
 fn network_mode(spec: &ContainerSpec) -> Option<String> {
-    if let Some(container) = &spec.shares_network_of {
-        return Some(format!("container:{container}"));
-    }
     match &spec.service.network_mode {
         Some(
             mode @ (NetworkMode::Host | NetworkMode::None | NetworkMode::Bridge | NetworkMode::Container(_)),
         ) => Some(mode.to_string()),
         Some(NetworkMode::Other(text)) => Some(text.clone()),
-        // A service is not a word of the engine: `shares_network_of` stands for it.
+        // A service is not a word of the engine: what it shares stands for it.
         Some(NetworkMode::Service(_)) | None => {
             spec.networks.first().map(|endpoint| endpoint.network.clone())
         }
     }
 }
 
-pub(super) fn endpoint(spec: &EndpointSpec) -> EndpointSettings {
-    let address =
-        |address: &String| EndpointIpamConfig { ipv4_address: Some(address.clone()), ..Default::default() };
-    EndpointSettings {
-        aliases: some(spec.aliases.clone()),
-        links: some(spec.links.clone()),
-        ipam_config: spec.ipv4_address.as_ref().map(address),
-        ..Default::default()
-    }
-}
-
-fn healthcheck(check: &Healthcheck, can: Abilities) -> HealthConfig {
+fn healthcheck(check: &Healthcheck, api: Api) -> HealthConfig {
     if check.disable {
         return HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() };
     }
@@ -150,7 +136,7 @@ fn healthcheck(check: &Healthcheck, can: Abilities) -> HealthConfig {
         retries: check.retries.map(i64::from),
         start_period: nanos(check.start_period),
         // An older engine refuses it. What waits for a service probes it itself, and faster.
-        start_interval: nanos(check.start_interval.filter(|_| can.v1_44)),
+        start_interval: nanos(check.start_interval.filter(|_| api >= V25)),
     }
 }
 

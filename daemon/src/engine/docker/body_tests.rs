@@ -1,10 +1,11 @@
 use super::*;
+use crate::engine::spec::{EndpointSpec, Shares};
 use devd_compose::model::{Logging, Port, PortRange, Span, Ulimit};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const OLD: Abilities = Abilities { v1_44: false };
-const NEW: Abilities = Abilities { v1_44: true };
+const OLD: Api = Api(1, 41);
+const NEW: Api = V25;
 
 fn port(target: u16, published: Option<(u16, u16)>, host_ip: Option<&str>) -> Port {
     Port {
@@ -79,7 +80,7 @@ fn rich() -> ContainerSpec {
         network: network.to_owned(),
         aliases: texts(["api", "shop-api-1"]),
         links: texts(["shop-db-1:database"]),
-        ipv4_address: None,
+        attachment: model::Attachment::default(),
     };
     ContainerSpec {
         name: "shop-api-1".to_owned(),
@@ -88,10 +89,16 @@ fn rich() -> ContainerSpec {
         env: texts(["A=1", "UNSET"]),
         networks: vec![
             at("shop_back"),
-            EndpointSpec { ipv4_address: Some("10.0.0.9".to_owned()), ..at("shop_default") },
+            EndpointSpec {
+                attachment: model::Attachment {
+                    ipv4_address: Some("10.0.0.9".to_owned()),
+                    ..Default::default()
+                },
+                ..at("shop_default")
+            },
         ],
         volumes: BTreeMap::new(),
-        shares_network_of: None,
+        shares: Shares::default(),
         labels: pairs([("x", "y")]),
         publish: true,
         restart: true,
@@ -129,7 +136,7 @@ fn deploy_and_grants_reach_the_body() {
     assert_eq!(body["Domainname"], "example.com");
 }
 
-fn json_of(spec: &ContainerSpec, can: Abilities) -> Value {
+fn json_of(spec: &ContainerSpec, can: Api) -> Value {
     serde_json::to_value(creation(spec, "sha256:1", can).unwrap().body).unwrap()
 }
 
@@ -244,7 +251,7 @@ fn what_is_not_said_is_not_sent() {
 #[test]
 fn a_shared_network_exposes_nothing() {
     let mut spec = ContainerSpec { networks: Vec::new(), publish: false, ..rich() };
-    spec.shares_network_of = Some("shop-db-1".to_owned());
+    spec.shares.network = Some("shop-db-1".to_owned());
     spec.service.network_mode = Some(NetworkMode::Service("db".to_owned()));
     let body = json_of(&spec, OLD);
     assert_eq!(body["HostConfig"]["NetworkMode"], json!("container:shop-db-1"));

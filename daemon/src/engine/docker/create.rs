@@ -1,9 +1,14 @@
 //! Creating a container: the image, the folders, the container, its other networks. All of it or nothing.
 
-use super::body::{Abilities, Creation, creation, endpoint};
+use super::api::Api;
+use super::body::{Creation, creation};
+use super::contents::{self, Content};
+use super::endpoint::endpoint;
 use super::error::gone_is_fine;
 use super::link::Connection;
 use super::park::Parking;
+use super::shares;
+use super::wire::{Call, json_of};
 use crate::engine::EngineError;
 use crate::engine::spec::{ContainerSpec, compose, label};
 use bollard::models::{
@@ -23,14 +28,16 @@ pub(super) async fn create(
     spec: &ContainerSpec,
 ) -> Result<(String, Option<Vec<String>>), EngineError> {
     let image = image(connection, spec).await?;
+    let spec = &shares::resolved(connection, spec).await?;
     let id = image.id.clone().unwrap_or_default();
-    let plain = creation(spec, &id, Abilities { v1_44: connection.since(1, 44) })?;
+    let contents = contents::of(&spec.service)?;
+    let plain = creation(spec, &id, connection.version)?;
     let mut creation = plain.clone();
     let parked = parking.enter(spec, &image, &mut creation.body)?;
-    match make(connection, spec, &creation).await {
+    match make(connection, spec, &creation, &contents).await {
         Err(EngineError::Refused(message)) if parked.is_some() && parking.is_about_it(&message) => {
             parking.give_up(&message);
-            Ok((make(connection, spec, &plain).await?, None))
+            Ok((make(connection, spec, &plain, &contents).await?, None))
         }
         made => Ok((made?, parked)),
     }
@@ -40,6 +47,7 @@ async fn make(
     connection: &Connection,
     spec: &ContainerSpec,
     creation: &Creation,
+    contents: &[Content],
 ) -> Result<String, EngineError> {
     for folder in &creation.folders {
         let refuse =
@@ -47,25 +55,23 @@ async fn make(
         tokio::fs::create_dir_all(folder).await.map_err(refuse)?;
     }
     for _ in 0..ATTEMPTS {
-        let options = CreateContainerOptions {
-            name: Some(spec.name.clone()),
-            platform: spec.service.platform.clone().unwrap_or_default(),
-        };
-        match connection.api.create_container(Some(options), creation.body.clone()).await {
-            Ok(created) => {
-                let connected = connect(connection, &created.id, &creation.connect).await;
-                if let Err(error) = connected {
+        match send(connection, spec, creation).await {
+            Ok(id) => {
+                let completed = async {
+                    connect(connection, &id, &creation.connect).await?;
+                    contents::put(connection, &id, contents).await
+                };
+                if let Err(error) = completed.await {
                     // Half a container would start and see half of its world.
                     let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-                    if let Err(left) = connection.api.remove_container(&created.id, Some(options)).await {
+                    if let Err(left) = connection.api.remove_container(&id, Some(options)).await {
                         tracing::warn!(container = spec.name, %left, "cannot remove a container made in vain");
                     }
                     return Err(error);
                 }
-                return Ok(created.id);
+                return Ok(id);
             }
             Err(error) => {
-                let error = EngineError::from(error);
                 if !is_name_conflict(&error) {
                     // A missing part is the request's fault; what was asked for is not "gone".
                     return Err(match error {
@@ -77,12 +83,35 @@ async fn make(
                 }
             }
         }
-        if let Some(id) = adopt(connection, spec).await? {
+        if let Some(id) = adopt(connection, spec, contents).await? {
             return Ok(id);
         }
         tokio::time::sleep(PAUSE).await;
     }
     Err(EngineError::Refused(format!("the name {} is held by a container that does not go away", spec.name)))
+}
+
+/// Asks the engine for it; its id.
+async fn send(
+    connection: &Connection,
+    spec: &ContainerSpec,
+    creation: &Creation,
+) -> Result<String, EngineError> {
+    let platform = spec.service.platform.clone().unwrap_or_default();
+    let Some(mac_address) = &creation.mac_address else {
+        let options = CreateContainerOptions { name: Some(spec.name.clone()), platform };
+        return Ok(connection.api.create_container(Some(options), creation.body.clone()).await?.id);
+    };
+    let body = serde_json::to_value(&creation.body);
+    let mut body = body.map_err(|error| EngineError::Refused(error.to_string()))?;
+    body["MacAddress"] = mac_address.as_str().into();
+    let Api(major, minor) = connection.version;
+    let call = Call::post(format!("/v{major}.{minor}/containers/create"));
+    let query = [("name", spec.name.clone()), ("platform", platform)];
+    let query = &query[..if query[1].1.is_empty() { 1 } else { 2 }];
+    let answer = json_of(call.query(query).json(&body).send(&connection.address).await?).await?;
+    let id = answer.get("Id").and_then(serde_json::Value::as_str).map(str::to_owned);
+    id.ok_or_else(|| EngineError::Refused("the engine does not say what it has made".to_owned()))
 }
 
 async fn image(connection: &Connection, spec: &ContainerSpec) -> Result<ImageInspect, EngineError> {
@@ -124,7 +153,11 @@ fn is_name_conflict(error: &EngineError) -> bool {
 }
 
 /// The container of that name if it is the one asked for; none while it is being removed.
-async fn adopt(connection: &Connection, spec: &ContainerSpec) -> Result<Option<String>, EngineError> {
+async fn adopt(
+    connection: &Connection,
+    spec: &ContainerSpec,
+    contents: &[Content],
+) -> Result<Option<String>, EngineError> {
     let answer = connection.api.inspect_container(&spec.name, None::<InspectContainerOptions>).await;
     let Some(found) = gone_is_fine(answer.map(Some).map_err(EngineError::from))? else { return Ok(None) };
     let state = found.state.as_ref().and_then(|state| state.status);
@@ -135,15 +168,16 @@ async fn adopt(connection: &Connection, spec: &ContainerSpec) -> Result<Option<S
         return Err(EngineError::Refused(held_by(&found, &spec.name)));
     }
     let Some(id) = found.id.clone() else { return Ok(None) };
-    // Whoever made it may have been interrupted before it was on all its networks.
+    // Whoever made it may have been interrupted before it was on all its networks, and had all its files.
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let missing: Vec<_> = spec
         .networks
         .iter()
         .filter(|at| !networks.contains_key(&at.network))
-        .map(|at| (at.network.clone(), endpoint(at)))
-        .collect();
+        .map(|at| Ok((at.network.clone(), endpoint(spec, at, connection.version)?)))
+        .collect::<Result<_, EngineError>>()?;
     connect(connection, &id, &missing).await?;
+    contents::put(connection, &id, contents).await?;
     Ok(Some(id))
 }
 

@@ -38,7 +38,6 @@ pub(super) fn settings(service: &Service) -> HostConfig {
         device_requests: some(requests(service)),
         dns_options: some(host.dns_opt.clone()),
         dns_search: some(host.dns_search.clone()),
-        ipc_mode: host.ipc.clone(),
         isolation: host.isolation.as_deref().map(|isolation| match isolation {
             "process" => HostConfigIsolationEnum::PROCESS,
             "hyperv" => HostConfigIsolationEnum::HYPERV,
@@ -51,19 +50,12 @@ pub(super) fn settings(service: &Service) -> HostConfig {
         nano_cpus: service.cpu_limit().map(signed),
         oom_kill_disable: host.oom_kill_disable.then_some(true),
         oom_score_adj: host.oom_score_adj,
-        pid_mode: host.pid.clone(),
         pids_limit: service.pids_limit(),
         runtime: host.runtime.clone(),
         storage_opt: some_map(&host.storage_opt),
         userns_mode: host.userns_mode.clone(),
         uts_mode: host.uts.clone(),
         volume_driver: host.volume_driver.clone(),
-        volumes_from: some(
-            host.volumes_from
-                .iter()
-                .map(|from| from.strip_prefix("container:").unwrap_or(from).to_owned())
-                .collect(),
-        ),
         ..Default::default()
     }
 }

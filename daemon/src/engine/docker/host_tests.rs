@@ -95,7 +95,6 @@ services:
         ],
         "DnsOptions": ["use-vc"],
         "DnsSearch": ["example.com"],
-        "IpcMode": "shareable",
         "Isolation": "default",
         "Memory": 1 << 20,
         "MemoryReservation": 64 << 20,
@@ -104,13 +103,11 @@ services:
         "NanoCpus": 500_000_000,
         "OomKillDisable": true,
         "OomScoreAdj": -500,
-        "PidMode": "host",
         "PidsLimit": 7,
         "Runtime": "runc",
         "StorageOpt": { "size": "1G" },
         "UsernsMode": "host",
         "UTSMode": "host",
-        "VolumesFrom": ["other:ro"],
     });
     assert_eq!(found, expected);
 }

@@ -1,5 +1,6 @@
 //! Finding an engine, and keeping in touch with it for as long as anybody asks.
 
+use super::api::Api;
 use super::candidates::{Surroundings, candidates};
 use super::wire::Address;
 use super::{Owners, events};
@@ -62,18 +63,11 @@ pub(super) struct Connection {
     pub(super) slow: bollard::Docker,
     /// For what streams.
     pub(super) address: Address,
-    /// The API version spoken: major, minor.
-    pub(super) version: (usize, usize),
+    /// The API that is spoken.
+    pub(super) version: Api,
     /// It is Podman, which differs in details.
     pub(super) podman: bool,
     status: EngineStatus,
-}
-
-impl Connection {
-    /// Whether the API has what came with this version.
-    pub(super) fn since(&self, major: usize, minor: usize) -> bool {
-        self.version >= (major, minor)
-    }
 }
 
 /// Looks for an engine for ever.
@@ -213,7 +207,7 @@ async fn knock(place: &Candidate) -> Result<(Arc<Connection>, events::Subscripti
         slow: api.clone().with_timeout(Duration::from_secs(SLOW)),
         api,
         address,
-        version: (spoken.major_version, spoken.minor_version),
+        version: Api(spoken.major_version, spoken.minor_version),
         podman: podman.is_some(),
         status,
     };

@@ -1,9 +1,11 @@
 //! What is mounted into a container, in the engine's words.
 
+use super::api::{Api, V25, V26, V28};
+use super::host::some_map;
 use crate::engine::EngineError;
 use bollard::models::{
-    HostConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,
-    MountVolumeOptions,
+    HostConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountImageOptions,
+    MountTmpfsOptions, MountType, MountVolumeOptions,
 };
 use devd_compose::model::{self, MountKind};
 use std::{
@@ -27,6 +29,7 @@ impl Mounts {
     pub(super) fn new(
         service: &model::Service,
         volumes: &BTreeMap<String, String>,
+        api: Api,
     ) -> Result<Self, EngineError> {
         let mut mounts = Self::default();
         for text in &service.tmpfs {
@@ -34,7 +37,7 @@ impl Mounts {
             mounts.tmpfs.insert(path.to_owned(), options.to_owned());
         }
         for mount in service.mounts() {
-            mounts.add(&mount, volumes)?;
+            mounts.add(&mount, volumes, api)?;
         }
         Ok(mounts)
     }
@@ -46,41 +49,56 @@ impl Mounts {
         host.tmpfs = (!self.tmpfs.is_empty()).then_some(self.tmpfs);
     }
 
-    fn add(&mut self, mount: &model::Mount, volumes: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    fn add(
+        &mut self,
+        mount: &model::Mount,
+        volumes: &BTreeMap<String, String>,
+        api: Api,
+    ) -> Result<(), EngineError> {
+        let field = |name: &str| format!("`{name}` of the mount at {}", mount.target);
         match &mount.kind {
-            MountKind::Bind { source, create_host_path, propagation, selinux, .. } => {
+            MountKind::Bind { source, create_host_path, propagation, selinux, recursive } => {
                 let text = utf8(source)?;
                 // A colon ends a path in the short form. Docker's short form makes a missing folder, the long does not.
-                if *create_host_path && !text.contains(':') && !mount.target.contains(':') {
+                let short = recursive.is_none() && !text.contains(':') && !mount.target.contains(':');
+                if *create_host_path && short {
                     let options = [selinux.as_deref(), propagation.as_deref()];
                     self.binds.push(bind(text, mount, &options));
                     return Ok(());
+                }
+                if matches!(recursive.as_deref(), Some("writable" | "readonly")) {
+                    api.takes(V25, &field("bind.recursive"))?;
                 }
                 if *create_host_path {
                     self.folders.push(source.clone());
                 }
                 self.mounts.push(Mount {
                     source: Some(text.to_owned()),
-                    bind_options: bind_options(propagation.as_deref())?,
+                    bind_options: bind_options(propagation.as_deref(), recursive.as_deref())?,
                     ..of(mount, MountType::BIND)
                 });
             }
-            MountKind::Volume { source: Some(key), nocopy, subpath: None, .. }
-                if !mount.target.contains(':') =>
+            MountKind::Volume { source: Some(key), nocopy, subpath: None, labels }
+                if labels.is_empty() && !mount.target.contains(':') =>
             {
                 let options = [nocopy.then_some("nocopy")];
                 self.binds.push(bind(volumes.get(key).unwrap_or(key), mount, &options));
             }
-            MountKind::Volume { source, nocopy, subpath, .. } => {
+            MountKind::Volume { source, nocopy, subpath, labels } => {
+                if subpath.is_some() {
+                    api.takes(V26, &field("volume.subpath"))?;
+                }
                 let name = source.as_ref().map(|key| volumes.get(key).unwrap_or(key).clone());
                 let options = MountVolumeOptions {
                     no_copy: nocopy.then_some(true),
                     subpath: subpath.clone(),
+                    labels: some_map(labels),
                     ..Default::default()
                 };
+                let said = *nocopy || subpath.is_some() || !labels.is_empty();
                 self.mounts.push(Mount {
                     source: name,
-                    volume_options: (*nocopy || subpath.is_some()).then_some(options),
+                    volume_options: said.then_some(options),
                     ..of(mount, MountType::VOLUME)
                 });
             }
@@ -92,8 +110,18 @@ impl Mounts {
                 };
                 self.mounts.push(Mount { tmpfs_options: Some(options), ..of(mount, MountType::TMPFS) });
             }
-            MountKind::Image { .. } | MountKind::Pipe { .. } | MountKind::Cluster { .. } => {
-                let message = format!("mounts of type `{}` are not made yet", mount.kind.word());
+            MountKind::Image { source, subpath } => {
+                api.takes(V28, &field("type: image"))?;
+                let options = MountImageOptions { subpath: subpath.clone() };
+                self.mounts.push(Mount {
+                    source: Some(source.clone()),
+                    image_options: subpath.is_some().then_some(options),
+                    ..of(mount, MountType::IMAGE)
+                });
+            }
+            // They are refused when the files are read.
+            MountKind::Pipe { .. } | MountKind::Cluster { .. } => {
+                let message = format!("no engine on Linux makes mounts of type `{}`", mount.kind.word());
                 return Err(EngineError::Refused(message));
             }
         }
@@ -116,11 +144,20 @@ fn bind(source: &str, mount: &model::Mount, options: &[Option<&str>]) -> String 
     format!("{source}:{}:{options}", mount.target)
 }
 
-fn bind_options(propagation: Option<&str>) -> Result<Option<MountBindOptions>, EngineError> {
-    let Some(text) = propagation else { return Ok(None) };
-    let propagation = MountBindOptionsPropagationEnum::from_str(text)
-        .map_err(|_| EngineError::Refused(format!("`{text}` is not a way to propagate mounts")))?;
-    Ok(Some(MountBindOptions { propagation: Some(propagation), ..Default::default() }))
+fn bind_options(
+    propagation: Option<&str>,
+    recursive: Option<&str>,
+) -> Result<Option<MountBindOptions>, EngineError> {
+    let refuse = |text| EngineError::Refused(format!("`{text}` is not a way to propagate mounts"));
+    let parse = |text| MountBindOptionsPropagationEnum::from_str(text).map_err(|_| refuse(text));
+    let options = MountBindOptions {
+        propagation: propagation.map(parse).transpose()?,
+        non_recursive: (recursive == Some("disabled")).then_some(true),
+        read_only_non_recursive: (recursive == Some("writable")).then_some(true),
+        read_only_force_recursive: (recursive == Some("readonly")).then_some(true),
+        ..Default::default()
+    };
+    Ok((options != MountBindOptions::default()).then_some(options))
 }
 
 fn utf8(path: &Path) -> Result<&str, EngineError> {
@@ -144,7 +181,7 @@ mod tests {
             tmpfs: vec!["/run:size=1m,uid=3".into(), "/t".into()],
             ..Default::default()
         };
-        Mounts::new(&service, &BTreeMap::from([("data".to_owned(), "shop_data".to_owned())])).unwrap()
+        Mounts::new(&service, &BTreeMap::from([("data".to_owned(), "shop_data".to_owned())]), V28).unwrap()
     }
 
     fn from(source: &str, create_host_path: bool) -> MountKind {
@@ -155,6 +192,52 @@ mod tests {
     fn volume(source: Option<&str>, nocopy: bool) -> MountKind {
         let source = source.map(str::to_owned);
         MountKind::Volume { source, nocopy, subpath: None, labels: BTreeMap::new() }
+    }
+
+    fn first(kind: MountKind, api: Api) -> Result<serde_json::Value, String> {
+        let service = Service { volumes: vec![model::Mount::new("/m", kind)], ..Default::default() };
+        let mounts = Mounts::new(&service, &BTreeMap::new(), api).map_err(|error| error.to_string())?;
+        Ok(serde_json::to_value(&mounts.mounts[0]).unwrap())
+    }
+
+    #[test]
+    fn what_the_short_form_cannot_say_takes_the_long_one() {
+        let bind = |word: &str| MountKind::Bind {
+            source: "/src".into(),
+            create_host_path: true,
+            propagation: None,
+            selinux: None,
+            recursive: Some(word.to_owned()),
+        };
+        for (word, option) in [
+            ("disabled", "NonRecursive"),
+            ("writable", "ReadOnlyNonRecursive"),
+            ("readonly", "ReadOnlyForceRecursive"),
+        ] {
+            let options = &first(bind(word), V25).unwrap()["BindOptions"];
+            assert_eq!(*options, serde_json::json!({ option: true }));
+        }
+        assert!(first(bind("enabled"), V25).unwrap()["BindOptions"].is_null());
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let named = MountKind::Volume { source: Some("v".to_owned()), nocopy: false, subpath: None, labels };
+        assert_eq!(
+            first(named, V25).unwrap()["VolumeOptions"],
+            serde_json::json!({ "Labels": { "a": "b" } })
+        );
+        let image = MountKind::Image { source: "x:1".to_owned(), subpath: Some("etc".to_owned()) };
+        let expected = serde_json::json!({ "Type": "image", "Source": "x:1", "Target": "/m", "ImageOptions": { "Subpath": "etc" } });
+        assert_eq!(first(image.clone(), V28), Ok(expected));
+
+        let old = Api(1, 41);
+        let refusal = |kind| first(kind, old).unwrap_err();
+        let labels = BTreeMap::new();
+        let part = MountKind::Volume { source: None, nocopy: false, subpath: Some("p".to_owned()), labels };
+        assert!(first(bind("disabled"), old).is_ok());
+        assert!(
+            refusal(bind("readonly")).starts_with("`bind.recursive` of the mount at /m needs an engine with")
+        );
+        assert!(refusal(image).starts_with("`type: image` of the mount at /m needs an engine with API 1.48"));
+        assert!(refusal(part).starts_with("`volume.subpath` of the mount at /m needs"));
     }
 
     #[test]

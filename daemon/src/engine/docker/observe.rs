@@ -2,6 +2,7 @@
 
 use super::error::gone_is_fine;
 use super::link::Connection;
+use super::shares;
 use crate::engine::spec::{compose, label};
 use crate::engine::{Details, EngineError, Look};
 use bollard::models::{
@@ -149,6 +150,7 @@ async fn image_ids(
 fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)> {
     let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
     let state = inspected.state.unwrap_or_default();
+    let shares = inspected.host_config.as_ref().map(shares::of).unwrap_or_default();
     let started = happened(state.started_at.as_deref());
     let details = Details {
         ports: inspected.network_settings.and_then(|settings| settings.ports).map(ports).unwrap_or_default(),
@@ -165,6 +167,7 @@ fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)
         state: container_state(&state),
         health: health(&state),
         started,
+        shares,
         number: labels.get(compose::NUMBER).and_then(|number| number.parse().ok()).unwrap_or(1),
     };
     Some((container, details))

@@ -84,8 +84,13 @@ fn mounting<'a>(suite: &'a Suite, key: &'a str) -> impl Iterator<Item = &'a Serv
 
 /// Whether an image can hold all that a container of this service writes, and another container start from it.
 fn is_whole(suite: &Suite, service: &Service) -> bool {
+    // What others share of its volumes would not be there any more.
+    let shared =
+        suite.project.services.values().any(|other| mounts_of(other).any(|name| name == service.name));
     // What is in memory is gone when it stops; without its volumes a read-only one could write nowhere.
-    service.tmpfs.is_empty()
+    !shared
+        && mounts_of(service).next().is_none()
+        && service.tmpfs.is_empty()
         && !service.read_only
         && service.mounts().iter().all(|mount| match &mount.kind {
             MountKind::Bind { .. } | MountKind::Image { .. } | MountKind::Pipe { .. } => true,
@@ -94,6 +99,12 @@ fn is_whole(suite: &Suite, service: &Service) -> bool {
                 !nocopy && subpath.is_none() && source.as_ref().is_none_or(|key| is_plain(suite, key))
             }
         })
+}
+
+/// The services whose volumes it has.
+fn mounts_of(service: &Service) -> impl Iterator<Item = &str> {
+    let from = service.host.volumes_from.iter();
+    from.map(|text| text.split_once(':').map_or(text.as_str(), |(name, _)| name))
 }
 
 /// A volume that is a folder on the engine's disk and the environment's own.
