@@ -43,7 +43,7 @@ pub(super) async fn apply(
             Ok(Applied { id: Some(id), parked })
         }
         Act::Start(container) => {
-            parking.forget(container);
+            parking.about_to_start(connection, container).await;
             let started = start(connection, container).await;
             if let Err(EngineError::Refused(message)) = &started
                 && parking.is_about_it(message)
@@ -57,7 +57,7 @@ pub(super) async fn apply(
         Act::Stop(container) => gone_is_fine(stop(connection, container).await).map(done),
         Act::Restart { container, grace } => {
             if !parking.restart(connection, container, *grace).await? {
-                parking.forget(container);
+                parking.about_to_start(connection, container).await;
                 restart(connection, container, *grace).await?;
             }
             Ok(Applied::default())
@@ -69,9 +69,13 @@ pub(super) async fn apply(
             if let Err(error @ EngineError::Unreachable(_)) = stop(connection, container).await {
                 return Err(error);
             }
+            parking.forget(container);
             remove(connection, container).await.map(done)
         }
-        Act::Kill(container) => remove(connection, container).await.map(done),
+        Act::Kill(container) => {
+            parking.forget(container);
+            remove(connection, container).await.map(done)
+        }
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
         Act::Snapshot(spec) => snapshot::snapshot(connection, spec).await.map(made),

@@ -23,6 +23,10 @@ use tokio::net::UnixStream;
 /// How long the park may take beyond the grace period: it kills then, and starts a process.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// How long before the time of its start, as the engine tells it, a container's mounts may have been made. A file of that
+/// age may have been mounted, or may have replaced what was.
+const TO_START: Duration = Duration::from_secs(2);
+
 /// What Docker gives a process to stop when nothing is said.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -136,7 +140,19 @@ impl Parking {
         message.contains(park::PATH) || host.is_some_and(|host| message.contains(&host))
     }
 
-    /// The engine starts a container itself: what was known of it is history.
+    /// The engine is about to start a container, and mounts what is on the host by then. A file that is replaced while it
+    /// does so is found to be another one at the next restart.
+    pub(super) async fn about_to_start(&self, connection: &Connection, container: &str) {
+        self.forget(container);
+        let Some(folder) = self.folder() else { return };
+        let found = connection.api.inspect_container(container, None::<InspectContainerOptions>).await;
+        // One that cannot be looked at now is looked at when it is restarted.
+        if let Some(known) = found.ok().and_then(|found| known(folder, &found)) {
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), known);
+        }
+    }
+
+    /// What was known of a container is history.
     pub(super) fn forget(&self, container: &str) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
@@ -175,48 +191,50 @@ impl Parking {
     }
 }
 
-/// What there is to know of a container under the park; none when it is under none, or what it mounts is out of date.
+/// What there is to know of a container that an earlier devd started; none when it is not under the park, does not run, or
+/// may have something mounted that was replaced since.
 async fn learn(
     connection: &Connection,
     folder: &Path,
     container: &str,
 ) -> Result<Option<Known>, EngineError> {
-    let found: ContainerInspectResponse =
-        connection.api.inspect_container(container, None::<InspectContainerOptions>).await?;
-    let config = found.config.unwrap_or_default();
-    if config.labels.is_none_or(|labels| !labels.contains_key(label::PARK)) {
-        return Ok(None);
-    }
-    let state = found.state.unwrap_or_default();
-    let started = state.started_at.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let found = connection.api.inspect_container(container, None::<InspectContainerOptions>).await?;
+    let state = found.state.as_ref().filter(|state| state.running == Some(true));
+    let started = state.and_then(|state| state.started_at.as_deref()?.parse::<jiff::Timestamp>().ok());
     let since_1970 =
         started.and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(Duration::from_millis);
-    let Some(started) = since_1970.filter(|_| state.running == Some(true)).map(|at| UNIX_EPOCH + at) else {
-        return Ok(None);
+    let Some(started) = since_1970.map(|since| UNIX_EPOCH + since) else { return Ok(None) };
+    let is_older = |path: &Path| {
+        let meta = path.metadata();
+        // Where the file system keeps no time of birth, the last change of anything about it has to do.
+        let born = meta.and_then(|meta| {
+            let changed =
+                u64::try_from(meta.ctime()).map(|since| UNIX_EPOCH + Duration::from_secs(since + 1));
+            meta.created().or_else(|_| changed.map_err(io::Error::other))
+        });
+        born.is_ok_and(|born| born + TO_START < started)
     };
+    Ok(known(folder, &found).filter(|known| known.mounts.iter().all(|(path, _)| is_older(path))))
+}
+
+/// What there is to know of a container under the park, with what its mounts are on the host at this moment.
+fn known(folder: &Path, found: &ContainerInspectResponse) -> Option<Known> {
+    let config = found.config.as_ref()?;
+    config.labels.as_ref()?.get(label::PARK)?;
     let own = folder.display().to_string();
-    let binds =
-        found.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("bind"));
-    let sources = binds.filter_map(|mount| mount.source).filter(|source| !source.starts_with(&own));
-    let mut mounts = Vec::new();
-    for source in sources.map(PathBuf::from) {
-        let Some(inode) = inode_of(&source) else { return Ok(None) };
-        // Made after the start: what is mounted is something older.
-        if source.metadata().and_then(|it| it.created()).is_ok_and(|made| made > started) {
-            return Ok(None);
-        }
-        mounts.push((source, inode));
-    }
-    let name = found.name.unwrap_or_default();
-    Ok(Some(Known {
-        control: control_folder(folder, name.trim_start_matches('/')),
+    let binds = found.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("bind"));
+    let sources =
+        binds.filter_map(|mount| mount.source.as_deref()).filter(|source| !source.starts_with(&own));
+    let mounts = sources.map(|source| Some((PathBuf::from(source), inode_of(Path::new(source))?)));
+    Some(Known {
+        control: control_folder(folder, found.name.as_deref()?.trim_start_matches('/')),
         signal: config.stop_signal.as_deref().and_then(signals::number).unwrap_or(signals::TERM),
         grace: config
             .stop_timeout
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map_or(GRACE, Duration::from_secs),
-        mounts,
-    }))
+        mounts: mounts.collect::<Option<_>>()?,
+    })
 }
 
 async fn ask(known: &Known, grace: Duration) -> io::Result<()> {
