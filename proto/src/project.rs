@@ -261,6 +261,9 @@ pub struct ExecRequest {
     /// A folder instead of the container's working directory.
     #[serde(default)]
     pub workdir: Option<String>,
+    /// Which container of a service that is several, from 1; else the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
 }
 
 /// `GET /v1/why`: what a change of a path triggers, and which rule decided.
@@ -354,6 +357,9 @@ pub struct Version {
 pub struct LogLine {
     /// The service.
     pub service: ServiceName,
+    /// Which of its containers, when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
     /// `stdout` or `stderr`.
     pub stream: Stream,
     /// When the engine got it.

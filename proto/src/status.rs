@@ -118,6 +118,28 @@ pub struct ServiceStatus {
     pub last_change: Option<LastChange>,
     /// Its tests.
     pub tests: TestsStatus,
+    /// Its containers, where it is several (`scale`, `deploy.replicas`); what stands above is about them all, and
+    /// `container` is the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// One of several containers of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplicaStatus {
+    /// Which of them, from 1.
+    pub index: u32,
+    /// What it does.
+    pub state: ServiceState,
+    /// What its health check says.
+    pub health: Health,
+    /// Why it waits or failed; for people.
+    pub reason: Option<String>,
+    /// The container, when there is one.
+    pub container: Option<ContainerRef>,
+    /// Its published ports.
+    pub ports: Vec<Port>,
 }
 
 /// What a service does.

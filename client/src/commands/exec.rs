@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// A folder instead of the container's working directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
+    /// Which container of a service that is several [default: the first]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    index: Option<u32>,
 }
 
 pub(crate) async fn run(context: &Context, exec: Exec) -> Result<Exit, Error> {
@@ -70,6 +73,7 @@ pub(crate) async fn execute(
         env: options.env.iter().map(|entry| with_value(entry)).collect(),
         user: options.user,
         workdir: options.workdir,
+        index: options.index,
     };
     let connection = guard(async {
         let client = context.started().await?;

@@ -8,7 +8,7 @@ use crate::render::style::{DIM, of_name, paint, warning};
 use crate::{names, project};
 use anstyle::Style;
 use clap::Args;
-use devd_proto::{Code, LogLine, ProjectName, ServiceName};
+use devd_proto::{Code, LogLine, ProjectName, ServiceName, ServiceStatus};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -71,29 +71,51 @@ pub(crate) async fn run(context: &Context, logs: Logs) -> Result<Exit, Error> {
         return Ok(Exit::OK);
     }
     let name = project::name(context, &client).await?;
-    let known: Vec<ServiceName> =
-        project::status(&client, &name).await?.services.into_iter().map(|service| service.name).collect();
-    names::check(&logs.services, known.iter(), Some(&name))?;
-    let asked: Vec<ServiceName> =
-        if logs.services.is_empty() { known } else { logs.services.iter().map(ServiceName::new).collect() };
+    let mut asked = project::status(&client, &name).await?.services;
+    names::check(&logs.services, asked.iter().map(|service| &service.name), Some(&name))?;
+    if !logs.services.is_empty() {
+        asked.retain(|service| logs.services.iter().any(|name| *name == service.name.as_str()));
+    }
     let printer = Printer::new(context, &logs, &asked);
-    let sources = open(context, &client, &name, &asked, &logs).await?;
+    let sources = open(context, &client, &name, &printer.sources, &logs).await?;
     if logs.follow { follow(&printer, sources).await } else { merge(&printer, sources).await }?;
     Ok(Exit::OK)
 }
 
-/// One stream a service. A service that never ran has no log; only who asked for it by name is told.
+/// What has a log of its own: a service, or one of its containers where they are several.
+struct Source {
+    service: ServiceName,
+    index: Option<u32>,
+    style: Style,
+}
+
+impl Source {
+    fn of(service: &ServiceStatus, style: Style) -> Vec<Self> {
+        let one = |index| Self { service: service.name.clone(), index, style };
+        let several = service.replicas.iter().map(|replica| one(Some(replica.index)));
+        if service.replicas.is_empty() { vec![one(None)] } else { several.collect() }
+    }
+
+    fn name(&self) -> String {
+        match self.index {
+            Some(index) => format!("{}/{index}", self.service),
+            None => self.service.to_string(),
+        }
+    }
+}
+
+/// One stream each. A service that never ran has no log; only who asked for it by name is told.
 async fn open(
     context: &Context,
     client: &Client,
     project: &ProjectName,
-    services: &[ServiceName],
+    sources: &[Source],
     logs: &Logs,
 ) -> Result<Vec<Lines>, Error> {
-    let mut sources = Vec::new();
-    for service in services {
-        match client.stream(&path(project, service, logs), NDJSON).await {
-            Ok(chunks) => sources.push(Lines::new(chunks)),
+    let mut lines = Vec::new();
+    for source in sources {
+        match client.stream(&path(project, source, logs), NDJSON).await {
+            Ok(chunks) => lines.push(Lines::new(chunks)),
             Err(error) if error.is(Code::NotRunning) => {
                 if !logs.services.is_empty() {
                     context.ui.note(&warning(&error.to_string()));
@@ -102,17 +124,20 @@ async fn open(
             Err(error) => return Err(error),
         }
     }
-    Ok(sources)
+    Ok(lines)
 }
 
-fn path(project: &ProjectName, service: &ServiceName, logs: &Logs) -> String {
+fn path(project: &ProjectName, source: &Source, logs: &Logs) -> String {
     let mut path = format!(
         "{}/services/{}/logs?follow={}&tail={}&timestamps=true",
         project::path(project),
-        encode(service.as_str()),
+        encode(source.service.as_str()),
         logs.follow,
         logs.tail
     );
+    if let Some(index) = source.index {
+        path.push_str(&format!("&index={index}"));
+    }
     if let Some(since) = &logs.since {
         path.push_str(&format!("&since={}", encode(since)));
     }
@@ -163,18 +188,20 @@ async fn follow(printer: &Printer<'_>, sources: Vec<Lines>) -> Result<(), Error>
 
 struct Printer<'a> {
     context: &'a Context,
-    names: Vec<(ServiceName, Style)>,
+    sources: Vec<Source>,
     width: usize,
     prefix: bool,
     timestamps: bool,
 }
 
 impl<'a> Printer<'a> {
-    fn new(context: &'a Context, logs: &Logs, services: &[ServiceName]) -> Self {
+    fn new(context: &'a Context, logs: &Logs, services: &[ServiceStatus]) -> Self {
+        let sources: Vec<Source> =
+            services.iter().enumerate().flat_map(|(i, service)| Source::of(service, of_name(i))).collect();
         Self {
             context,
-            names: services.iter().enumerate().map(|(i, name)| (name.clone(), of_name(i))).collect(),
-            width: services.iter().map(|name| name.as_str().chars().count()).max().unwrap_or(0),
+            width: sources.iter().map(|source| source.name().chars().count()).max().unwrap_or(0),
+            sources,
             prefix: !logs.no_log_prefix,
             timestamps: logs.timestamps,
         }
@@ -191,8 +218,10 @@ impl<'a> Printer<'a> {
     fn text(&self, line: &LogLine) -> String {
         let mut out = String::new();
         if self.prefix {
-            let style = self.names.iter().find(|(name, _)| *name == line.service).map(|(_, style)| *style);
-            let name = format!("{:width$} | ", line.service, width = self.width);
+            let source = Source { service: line.service.clone(), index: line.index, style: Style::new() };
+            let name = source.name();
+            let style = self.sources.iter().find(|source| source.name() == name).map(|source| source.style);
+            let name = format!("{name:width$} | ", width = self.width);
             out.push_str(&paint(style.unwrap_or_default(), &name));
         }
         if self.timestamps {
@@ -213,6 +242,7 @@ mod tests {
         let line = |time: &str| {
             Some(LogLine {
                 service: "web".into(),
+                index: None,
                 stream: Stream::Stdout,
                 time: time.to_owned(),
                 line: String::new(),

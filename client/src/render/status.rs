@@ -99,6 +99,10 @@ fn state(service: &ServiceStatus, now: Timestamp) -> (String, Style) {
             text.push_str(&format!(" {age}"));
         }
     }
+    if !service.replicas.is_empty() {
+        let there = service.replicas.iter().filter(|replica| replica.state == ServiceState::Running).count();
+        text.push_str(&format!(" {there}/{}", service.replicas.len()));
+    }
     match service.health {
         Health::None => {}
         Health::Starting => text.push_str(" (health: starting)"),

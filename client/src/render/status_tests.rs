@@ -26,6 +26,7 @@ pub(crate) fn service(name: &str, state: ServiceState) -> ServiceStatus {
             reason: None,
             warm: 0,
         },
+        replicas: Vec::new(),
     }
 }
 

@@ -3,7 +3,10 @@
 use crate::backoff::Failure;
 use crate::down::Down;
 use crate::outside::Outside;
-use crate::{Change, Desired, Event, Moment, Observed, Op, OpError, OpId, Outcome, Reaction, State, Subject};
+use crate::service::ServiceState;
+use crate::{
+    Change, Desired, Event, Moment, Observed, Op, OpError, OpId, Outcome, Reaction, State, Subject, replica,
+};
 use devd_proto::{RunId, ServiceName};
 
 impl State {
@@ -13,7 +16,7 @@ impl State {
             Event::Invalid => self.invalid = true,
             Event::Changed(change) => self.changed(now, &change),
             Event::SaveComplete(name) => {
-                if let Some(state) = self.services.get_mut(&name) {
+                for state in self.containers_of(&name) {
                     state.save_complete();
                 }
                 if let Some(suite) = self.suites.get_mut(&name) {
@@ -22,15 +25,14 @@ impl State {
             }
             Event::EngineChanged => self.view.spoil(),
             // What devd itself does shows up among what others do.
-            Event::ToldToEnd(name) | Event::StoppedOutside(name)
-                if self.busy(&Subject::Service(name.clone())).is_some() => {}
+            Event::ToldToEnd(name) | Event::StoppedOutside(name) if self.is_busy_with(&name) => {}
             Event::ToldToEnd(name) => {
-                if let Some(state) = self.services.get_mut(&name) {
+                for state in self.containers_of(&name) {
                     state.outside.tells(now);
                 }
             }
             Event::StoppedOutside(name) => {
-                if let Some(state) = self.services.get_mut(&name) {
+                for state in self.containers_of(&name) {
                     state.outside.says();
                 }
                 self.view.spoil();
@@ -81,9 +83,12 @@ impl State {
             Event::RestartRequested(name) => self.start_requested(&name, Reaction::Restart),
             Event::RebuildRequested(name) => self.start_requested(&name, Reaction::Rebuild),
             Event::StopRequested(name) => {
-                let state = self.services.entry(name.clone()).or_default();
-                (state.stopped, state.outside) = (true, Outside::default());
-                self.failures.remove(&Subject::Service(name));
+                self.services.entry(name.clone()).or_default();
+                for name in self.replicas_of(&name) {
+                    let state = self.services.entry(name.clone()).or_default();
+                    (state.stopped, state.outside) = (true, Outside::default());
+                    self.failures.remove(&Subject::Service(name));
+                }
             }
             Event::DownRequested { volumes } => {
                 self.failures.clear();
@@ -98,8 +103,15 @@ impl State {
         self.loaded = true;
         self.invalid = false;
         for (name, service) in &desired.services {
-            let state = self.services.entry(name.clone()).or_default();
             let before = self.desired.services.get(name);
+            let first = service.replica_of.as_ref().filter(|_| before.is_none());
+            let first = first.and_then(|first| self.services.get(first)).cloned();
+            let state = self.services.entry(name.clone()).or_default();
+            if let Some(first) = first {
+                // What the user stopped is all of it, and what is there already may run what the others run.
+                (state.stopped, state.outside) = (first.stopped, first.outside);
+                (state.burst, state.due) = (first.burst, first.due);
+            }
             if before != Some(service) {
                 state.forgive();
                 self.failures.remove(&Subject::Service(name.clone()));
@@ -131,10 +143,12 @@ impl State {
     }
 
     fn changed(&mut self, now: Moment, change: &Change) {
-        if let Some(state) = self.services.get_mut(&change.service) {
-            state.changed(now, change);
+        for name in self.replicas_of(&change.service) {
+            if let Some(state) = self.services.get_mut(&name) {
+                state.changed(now, change);
+            }
             if change.reaction != Reaction::None {
-                self.failures.remove(&Subject::Service(change.service.clone()));
+                self.failures.remove(&Subject::Service(name));
             }
         }
         if change.tests
@@ -144,7 +158,8 @@ impl State {
         }
     }
 
-    fn observed(&mut self, now: Moment, observed: Observed) {
+    fn observed(&mut self, now: Moment, mut observed: Observed) {
+        observed.name_replicas(&self.desired);
         for (name, state) in &mut self.services {
             let one_shot = self.desired.is_one_shot(name);
             state.observed(now, self.epoch, observed.main(name), one_shot);
@@ -218,6 +233,23 @@ impl State {
         self.suites.retain(|name, suite| desired.suites.contains_key(name) || suite.running.is_some());
     }
 
+    /// The names under which the containers of a service are kept.
+    fn replicas_of(&self, service: &ServiceName) -> Vec<ServiceName> {
+        self.desired.replicas(service).collect()
+    }
+
+    /// What is remembered of each container of a service.
+    fn containers_of(&mut self, service: &ServiceName) -> impl Iterator<Item = &mut ServiceState> {
+        self.services
+            .iter_mut()
+            .filter(move |(name, _)| replica::service(name) == *service)
+            .map(|(_, state)| state)
+    }
+
+    fn is_busy_with(&self, service: &ServiceName) -> bool {
+        self.desired.replicas(service).any(|name| self.busy(&Subject::Service(name)).is_some())
+    }
+
     fn up(&mut self, services: std::collections::BTreeSet<ServiceName>, build: bool) {
         self.down = None;
         let all = services.is_empty();
@@ -253,12 +285,13 @@ impl State {
             selected.insert(name.clone());
         }
         for other in needed {
+            let is_meant = replica::service(&other) == *name;
             let state = self.services.entry(other.clone()).or_default();
-            if std::mem::take(&mut state.stopped) || other == *name {
+            if std::mem::take(&mut state.stopped) || is_meant {
                 state.outside = Outside::default();
                 state.forgive();
             }
-            if other == *name {
+            if is_meant {
                 state.asked = state.asked.max(asked);
                 state.rounds.lift();
             }
@@ -270,7 +303,11 @@ impl State {
     /// An operation begins: what it will have done is recorded now, so that a change during it is not lost.
     pub(crate) fn begin_op(&mut self, now: Moment, op: &Op) {
         match op {
-            Op::Build(name) => self.services.entry(name.clone()).or_default().building(now),
+            Op::Build(name) => {
+                for state in self.containers_of(name) {
+                    state.building(now);
+                }
+            }
             Op::Start(name, _) => {
                 let state = self.services.entry(name.clone()).or_default();
                 state.starting(now, self.epoch);

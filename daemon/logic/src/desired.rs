@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a project's files ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
-    /// Services to keep, by name. A suite's own service is not among them.
+    /// Services to keep, by name. A suite's own service is not among them. Each further container of a service is one of its
+    /// own: see [`crate::replica`].
     pub services: BTreeMap<ServiceName, Service>,
     /// Tests, by the service whose they are.
     pub suites: BTreeMap<ServiceName, Suite>,
@@ -34,6 +35,10 @@ pub struct Service {
     /// Services of whose containers it uses something as its own: a namespace, or volumes. It can only be made when they
     /// are there, and must be made anew when they are.
     pub shares: BTreeSet<ServiceName>,
+    /// It is a further container of this service, which sees to the image of both.
+    pub replica_of: Option<ServiceName>,
+    /// The files ask for no container of it.
+    pub absent: bool,
 }
 
 /// When an image is pulled.
@@ -96,6 +101,7 @@ impl Desired {
         while let Some(name) = open.pop() {
             let Some(service) = self.services.get(name) else { continue };
             if found.insert(name.clone()) {
+                found.extend(self.replicas(name));
                 open.extend(service.needs.iter().map(|need| &need.service));
             }
         }

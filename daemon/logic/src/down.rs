@@ -59,7 +59,8 @@ impl State {
     /// Plans one removal. Whether there is any use in waiting for it.
     fn remove(&self, now: Moment, op: Op, plan: &mut Plan) -> bool {
         let subject = op.subject();
-        if self.busy(&subject).is_some() {
+        // A service may have several containers, also such that the files do not ask for.
+        if self.busy(&subject).is_some() || plan.ops.iter().any(|(planned, _)| planned.subject() == subject) {
             return true;
         }
         match self.failures.get(&subject) {

@@ -18,6 +18,7 @@ pub mod desired;
 pub mod effect;
 pub mod event;
 pub mod observed;
+pub mod replica;
 pub mod status;
 
 mod apply;
@@ -192,6 +193,7 @@ impl State {
     pub fn wanted(&self, name: &ServiceName) -> bool {
         self.down.is_none()
             && self.is_selected(name)
+            && !self.desired.services.get(name).is_some_and(|service| service.absent)
             && !self.services.get(name).is_some_and(|service| service.stopped)
     }
 

@@ -102,11 +102,14 @@ impl State {
     /// except for those it made.
     fn plan_orphans(&self, now: Moment, seen: &Observed, plan: &mut Plan) {
         for container in &seen.containers {
-            let known = self.desired.services.contains_key(&container.service);
-            if !known && container.definition.is_some() {
-                let op = Op::Remove(container.service.clone(), container.id.clone());
-                self.plan_op(now, op, "its service is no longer in the files", plan);
-            }
+            let known = self.desired.services.get(&container.service);
+            let cause = match known {
+                None if container.definition.is_some() => "its service is no longer in the files",
+                Some(service) if service.absent => "the files ask for none of it",
+                None | Some(_) => continue,
+            };
+            let op = Op::Remove(container.service.clone(), container.id.clone());
+            self.plan_op(now, op, cause, plan);
         }
     }
 
@@ -138,19 +141,26 @@ impl State {
             return plan.hold(name, Hold::Busy(doing(op)));
         }
         let container = seen.main(name);
+        if service.absent {
+            return;
+        }
+        let surplus = seen.of(name).filter(|other| container.is_some_and(|main| main.id != other.id));
+        if let Some(surplus) = surplus.into_iter().find(|it| self.wanted(name) || it.definition.is_some()) {
+            let op = Op::Remove(name.clone(), surplus.id.clone());
+            return self.plan_op(now, op, "there are more than the files ask for", plan);
+        }
         if !self.wanted(name) {
             if let Some(container) = container
                 && is_up(container.state)
                 && (state.stopped || container.definition.is_some())
             {
                 let op = Op::Stop(name.clone(), container.id.clone());
-                self.plan_op(now, op, "it is meant to be stopped", plan);
+                return self.plan_op(now, op, "it is meant to be stopped", plan);
             }
-            return;
-        }
-        if let Some(surplus) = seen.of(name).find(|other| container.is_some_and(|main| main.id != other.id)) {
-            let op = Op::Remove(name.clone(), surplus.id.clone());
-            return self.plan_op(now, op, "there is more than one", plan);
+            // The others of it may need the image.
+            if !self.desired.replicas(name).any(|other| self.wanted(&other)) {
+                return;
+            }
         }
         if let Some(failure) = self.failures.get(&Subject::Service(name.clone()))
             && failure.holds(now)
@@ -166,7 +176,10 @@ impl State {
             plan.wake_at(Some(until));
             return plan.hold(name, Hold::Loop { path: path.to_owned(), until });
         }
-        let Some(image) = self.plan_image(seen, name, service, reaction, plan) else { return };
+        let Some(image) = self.plan_image(now, seen, name, service, reaction, plan) else { return };
+        if !self.wanted(name) {
+            return;
+        }
         let missing = self
             .desired
             .networks
@@ -224,6 +237,7 @@ impl State {
     /// Plans what the image needs; its id when it is as it should be.
     fn plan_image(
         &self,
+        now: Moment,
         seen: &Observed,
         name: &ServiceName,
         service: &Service,
@@ -231,6 +245,13 @@ impl State {
         plan: &mut Plan,
     ) -> Option<String> {
         let image = seen.images.get(&service.image);
+        if let Some(first) = &service.replica_of {
+            if image.is_none() || self.is_at_its_image(now, first, plan) {
+                plan.hold(name, Hold::Image(first.clone()));
+                return None;
+            }
+            return image.cloned();
+        }
         if service.build.is_some() && (image.is_none() || reaction == Reaction::Rebuild) {
             let cause = if image.is_none() { "its image is not there".to_owned() } else { self.why(name) };
             if let Some(other) = self.builds_same_image(name, &service.image, plan) {
@@ -252,6 +273,14 @@ impl State {
             plan.op(Op::Pull(name.clone()), "its image is not there");
         }
         None
+    }
+
+    /// Whether a service gets its image anew, or still has to.
+    fn is_at_its_image(&self, now: Moment, service: &ServiceName, plan: &Plan) -> bool {
+        let gets = |op: &Op| matches!(op, Op::Build(other) | Op::Pull(other) if other == service);
+        self.busy(&Subject::Service(service.clone())).is_some_and(gets)
+            || plan.ops.iter().any(|(op, _)| gets(op))
+            || self.services.get(service).is_some_and(|state| state.reaction(now) == Reaction::Rebuild)
     }
 
     /// A service that gets the same image at this moment.
@@ -337,7 +366,8 @@ impl State {
 
     fn is_met(&self, seen: &Observed, name: &ServiceName, need: &Need) -> bool {
         // A service that is not kept, or no longer there, cannot be waited for.
-        if !self.desired.services.contains_key(&need.service) || need.service == *name {
+        let kept = self.desired.services.get(&need.service).is_some_and(|service| !service.absent);
+        if !kept || need.service == *name {
             return true;
         }
         let Some(container) = seen.main(&need.service) else {

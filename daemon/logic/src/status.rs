@@ -2,11 +2,14 @@
 
 use crate::observed::{ContainerState, Health, Observed};
 use crate::plan::Plan;
-use crate::{Hold, Moment, Op, Outcome, State, Subject};
+use crate::{Hold, Moment, Op, Outcome, State, Subject, replica};
 use devd_proto::{
     Health as HealthWord, ProjectState, RunId, ServiceName, ServiceState as StateWord, TestsState,
 };
 use std::collections::BTreeMap;
+
+/// Why a service is stopped whose number of containers is zero.
+const ABSENT: &str = "the files ask for none of it";
 
 /// Why a service is stopped that devd did not stop.
 const OUTSIDE: &str = "stopped by somebody else; `devd start` or `devd up` starts it";
@@ -20,6 +23,8 @@ pub struct ProjectView {
     pub settled: bool,
     /// Its services.
     pub services: BTreeMap<ServiceName, ServiceView>,
+    /// The containers of those that are not one container, each as if it were a service: see [`crate::replica`].
+    pub replicas: BTreeMap<ServiceName, Vec<ServiceView>>,
 }
 
 /// One service.
@@ -52,6 +57,59 @@ pub struct TestsView {
     pub reason: Option<String>,
 }
 
+/// Puts the containers of a service together into what the service is.
+fn together(services: &mut BTreeMap<ServiceName, ServiceView>) -> BTreeMap<ServiceName, Vec<ServiceView>> {
+    let mut replicas: BTreeMap<ServiceName, BTreeMap<u32, (ServiceName, ServiceView)>> = BTreeMap::new();
+    for name in services.keys().cloned().collect::<Vec<_>>() {
+        let (service, number) = replica::parse(&name);
+        if number > 1
+            && let Some(view) = services.remove(&name)
+        {
+            replicas.entry(service).or_default().insert(number, (name, view));
+        }
+    }
+    let each = replicas.into_iter().filter_map(|(service, others)| {
+        let first = services.get_mut(&service)?;
+        let mut each = vec![first.clone()];
+        for (name, view) in others.into_values() {
+            first.restarts += view.restarts;
+            first.health = worse(first.health, view.health);
+            if weight(view.state) > weight(first.state) {
+                first.state = view.state;
+                first.reason = view.reason.as_ref().map(|reason| format!("{name}: {reason}"));
+            }
+            each.push(view);
+        }
+        Some((service, each))
+    });
+    each.collect()
+}
+
+/// Which state of one container is the whole service's.
+fn weight(state: StateWord) -> u8 {
+    match state {
+        StateWord::Completed => 0,
+        StateWord::Running => 1,
+        StateWord::Stopped => 2,
+        StateWord::Pending => 3,
+        StateWord::Starting => 4,
+        StateWord::Restarting => 5,
+        StateWord::Building => 6,
+        StateWord::Backoff => 7,
+        StateWord::Failed => 8,
+    }
+}
+
+fn worse(a: HealthWord, b: HealthWord) -> HealthWord {
+    let weight = |health| match health {
+        HealthWord::None => 0,
+        HealthWord::Healthy => 1,
+        HealthWord::Starting => 2,
+        HealthWord::Unhealthy => 3,
+    };
+    if weight(b) > weight(a) { b } else { a }
+}
+
 impl State {
     /// How everything is.
     pub fn status(&self, now: Moment) -> ProjectView {
@@ -75,9 +133,15 @@ impl State {
             };
             services.insert(name.clone(), view);
         }
+        let replicas = together(&mut services);
         let words: Vec<StateWord> = services.values().map(|service| service.state).collect();
         let wanted = self.desired.services.keys().any(|name| self.wanted(name));
-        ProjectView { state: self.project_word(&words, wanted), settled: settled && !pending, services }
+        ProjectView {
+            state: self.project_word(&words, wanted),
+            settled: settled && !pending,
+            services,
+            replicas,
+        }
     }
 
     /// Whether no service is on its way any more.
@@ -142,8 +206,9 @@ impl State {
         }
         let runs = seen.main(name).is_some_and(|container| container.state == ContainerState::Running);
         if !self.wanted(name) {
+            let absent = self.desired.services[name].absent.then(|| ABSENT.to_owned());
             let outside = (!runs && state.outside.is_stopped()).then(|| OUTSIDE.to_owned());
-            return (StateWord::Stopped, runs.then(|| "stopping".to_owned()).or(outside));
+            return (StateWord::Stopped, runs.then(|| "stopping".to_owned()).or(absent).or(outside));
         }
         if let Some(failure) = self.failures.get(&Subject::Service(name.clone())) {
             let old = if runs { "what ran before keeps running: " } else { "" };

@@ -37,7 +37,7 @@ pub(super) async fn exec(
     let body = body.map_err(|error| Problem::new(Code::BadRequest, error.body_text()))?;
     let asked: ExecRequest = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(Code::BadRequest, format!("the request's body: {error}")))?;
-    let id = container(&app, &project, &service)?;
+    let id = container(&app, &project, &service, asked.index)?;
     let engine = app.registry.surroundings().engine.clone();
     let spec = spec(asked);
     let asked = Asked { program: spec.cmd[0].clone(), tty: spec.tty.is_some(), service };
@@ -113,7 +113,7 @@ fn is_about_the_container(message: &str) -> bool {
 }
 
 fn spec(asked: ExecRequest) -> ExecSpec {
-    let ExecRequest { cmd, tty, size, env, user, workdir } = asked;
+    let ExecRequest { cmd, tty, size, env, user, workdir, index: _ } = asked;
     // Without a command: the shell that is there. No text of the caller gets into it.
     let shell =
         || ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"].map(str::to_owned);

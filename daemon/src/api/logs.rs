@@ -2,7 +2,7 @@
 
 use super::App;
 use super::extract::{Failure, Path, Query, flag};
-use super::services::{container, status};
+use super::services::{check_index, container, status};
 use crate::engine::spec::LogQuery;
 use crate::engine::{Engine as _, LogLine};
 use crate::project::follow::follow;
@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
+use devd_logic::replica;
 use devd_proto::{Code, Problem, ProjectName, ServiceName};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -27,6 +28,9 @@ pub(super) struct LogsQuery {
     /// Only lines since then: RFC 3339, seconds since 1970, or a duration such as `10m`.
     #[serde(default)]
     since: Option<String>,
+    /// Which container of a service that is several, from 1; else the first.
+    #[serde(default)]
+    index: Option<u32>,
     /// Begins each line of plain text with its time.
     #[serde(default, deserialize_with = "flag")]
     timestamps: bool,
@@ -86,17 +90,18 @@ pub(super) async fn service(
     let engine = &app.registry.surroundings().engine;
     let lines = if query.follow {
         let handle = app.registry.get(&project)?;
-        status(&handle, &service)?;
-        follow(&handle, engine.clone(), service.clone(), query.parse()?).boxed()
+        check_index(&status(&handle, &service)?, query.index)?;
+        let name = replica::name(&service, query.index.unwrap_or(1));
+        follow(&handle, engine.clone(), name, query.parse()?).boxed()
     } else {
-        engine.logs(&container(&app, &project, &service)?, query.parse()?)
+        engine.logs(&container(&app, &project, &service, query.index)?, query.parse()?)
     };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let ndjson = accept.contains("application/x-ndjson");
-    let timestamps = query.timestamps;
+    let (timestamps, index) = (query.timestamps, query.index);
     let bytes = lines.map(move |line| {
         let line = line.map_err(std::io::Error::other)?;
-        Ok::<_, std::io::Error>(if ndjson { json(&service, line) } else { plain(line, timestamps) })
+        Ok::<_, std::io::Error>(if ndjson { json(&service, index, line) } else { plain(line, timestamps) })
     });
     let bytes = bytes.take_until(app.shutdown.cancelled_owned());
     let kind = if ndjson { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
@@ -108,9 +113,9 @@ fn plain(line: LogLine, timestamps: bool) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn json(service: &ServiceName, line: LogLine) -> Vec<u8> {
+fn json(service: &ServiceName, index: Option<u32>, line: LogLine) -> Vec<u8> {
     let LogLine { stream, time, line } = line;
-    let line = devd_proto::LogLine { service: service.clone(), stream, time, line };
+    let line = devd_proto::LogLine { service: service.clone(), index, stream, time, line };
     let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
     bytes.push(b'\n');
     bytes

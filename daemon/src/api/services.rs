@@ -70,12 +70,33 @@ pub(super) fn status(handle: &Handle, service: &ServiceName) -> Result<ServiceSt
     })
 }
 
-/// The container of a service: its id.
-pub(super) fn container(app: &App, project: &ProjectName, service: &ServiceName) -> Result<String, Problem> {
+/// The id of a container of a service: of the first one, unless the service is several and it is said which.
+pub(super) fn container(
+    app: &App,
+    project: &ProjectName,
+    service: &ServiceName,
+    index: Option<u32>,
+) -> Result<String, Problem> {
     let handle = app.registry.get(project)?;
-    let container = status(&handle, service)?.container.ok_or_else(|| {
+    let status = status(&handle, service)?;
+    check_index(&status, index)?;
+    let replica = status.replicas.into_iter().find(|replica| Some(replica.index) == index);
+    let container = replica.map_or(status.container, |replica| replica.container);
+    let container = container.ok_or_else(|| {
         let help = format!("`devd start {service}` starts it");
         Problem::new(Code::NotRunning, format!("{service} has no container")).help(help)
     })?;
     Ok(container.id)
+}
+
+/// Whether a service has a container of this number.
+pub(super) fn check_index(service: &ServiceStatus, index: Option<u32>) -> Result<(), Problem> {
+    let count = service.replicas.len().max(1);
+    if index.is_none_or(|index| (1..=count).contains(&(index as usize))) {
+        return Ok(());
+    }
+    let title = format!("there is no container {} of {}", index.unwrap_or_default(), service.name);
+    let help =
+        if count == 1 { "it is one container".to_owned() } else { format!("they go from 1 to {count}") };
+    Err(Problem::new(Code::BadRequest, title).help(help))
 }

@@ -8,7 +8,7 @@ mod watching;
 
 use devd_compose::model::{self, Condition as ComposeCondition, PullPolicy};
 use devd_compose::{Diagnostic, LoadError, Options, Project, Suite};
-use devd_logic::{Condition, Desired, Need, Pull};
+use devd_logic::{Condition, Desired, Need, Pull, replica};
 use devd_proto::{ProjectName, ProjectSource, ServiceName};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,9 +133,9 @@ impl Blueprint {
         Stack::dev(&self.project)
     }
 
-    /// A service of the dev stack.
+    /// A service of the dev stack, by its own name or one of [`replica`].
     pub fn service(&self, name: &ServiceName) -> Option<&model::Service> {
-        self.project.services.get(name.as_str())
+        self.project.services.get(replica::service(name).as_str())
     }
 
     /// What decisions need to know.
@@ -159,6 +159,8 @@ impl Blueprint {
                 },
                 needs: needs(service),
                 shares: service.shares().map(ServiceName::from).collect(),
+                replica_of: None,
+                absent: false,
             };
             (ServiceName::from(name.as_str()), desired)
         });
@@ -168,12 +170,16 @@ impl Blueprint {
             let definition = suite_definition(suite);
             (name.clone(), devd_logic::Suite { definition, on_change: suite.settings.on_change })
         });
-        Desired {
+        let mut desired = Desired {
             services: services.collect(),
             suites: suites.collect(),
             networks: networks.map(|network| network.name.clone()).collect(),
             volumes: volumes.map(|volume| volume.name.clone()).collect(),
+        };
+        for (name, service) in self.project.services.iter().filter(|(_, service)| service.replicas() != 1) {
+            desired.scale(&ServiceName::from(name.as_str()), service.replicas());
         }
+        desired
     }
 }
 
@@ -199,7 +205,7 @@ fn needs(service: &model::Service) -> Vec<Need> {
 
 /// A digest of all that makes a service's container.
 fn definition(stack: &Stack<'_>, name: &str) -> String {
-    let Some(spec) = stack.container(name) else { return String::new() };
+    let Some(spec) = stack.container(name, 1) else { return String::new() };
     let parts = spec.env.iter().chain([&spec.name, &spec.image]).chain(spec.volumes.values());
     let endpoints = spec.networks.iter().map(|endpoint| format!("{endpoint:?}"));
     digest(

@@ -57,7 +57,7 @@ impl Refused<'_> {
         self.field(&format!("{at}.pre_stop"), !host.pre_stop.is_empty());
         self.field(&format!("{at}.provider"), host.provider.is_some());
         self.field(&format!("{at}.use_api_socket"), host.use_api_socket);
-        self.replicas(at, service);
+        self.reserved(at, service);
         // What the engine shares of another container.
         for (key, space) in [("cgroup", &host.cgroup), ("uts", &host.uts)] {
             if let Some(text) = space.as_ref().filter(|text| text.starts_with("service:")) {
@@ -84,21 +84,12 @@ impl Refused<'_> {
         }
     }
 
-    fn replicas(&mut self, at: &str, service: &Service) {
+    fn reserved(&mut self, at: &str, service: &Service) {
         let reserved = service.deploy.as_ref().and_then(|deploy| deploy.resources.reservations.as_ref());
         self.field(
             &format!("{at}.deploy.resources.reservations.generic_resources"),
             reserved.is_some_and(|reserved| !reserved.generic_resources.is_empty()),
         );
-        let count = service.replicas();
-        if count == 1 {
-            return;
-        }
-        let (key, path) =
-            if service.host.scale.is_some() { ("scale", "scale") } else { ("replicas", "deploy.replicas") };
-        let message = format!("`{key}: {count}` is not supported yet: a service is one container");
-        let help = if count == 0 { "take the service out, or give it a profile" } else { "take it out" };
-        self.refuse(&format!("{at}.{path}"), message, help);
     }
 
     fn build(&mut self, at: &str, build: &Build) {

@@ -79,7 +79,6 @@ models: {m: {model: x}}
         "21:5 pre_stop",
         "22:5 use_api_socket",
         "31:34 generic_resources",
-        "23:5 scale",
         "27:5 uts",
         "29:5 pull_policy",
         "5:7 context",
@@ -88,7 +87,6 @@ models: {m: {model: x}}
         "33:9 volumes",
         "34:9 volumes",
         "45:7 provider",
-        "46:26 replicas",
     ];
     assert_eq!(found, expected, "{found:#?}");
 }
@@ -125,6 +123,6 @@ configs: {swarm: {external: true}, text: {content: hush}}
 #[test]
 fn what_no_enabled_service_says_is_not_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "services:\n  a: {image: x}\n  b: {image: x, scale: 2, profiles: [p]}\n";
+    let text = "services:\n  a: {image: x}\n  b: {image: x, use_api_socket: true, profiles: [p]}\n";
     assert!(refused(dir.path(), text).is_empty());
 }

@@ -70,11 +70,19 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// The name of a service's container.
-    pub fn container_name(&self, service: &Service) -> String {
+    /// The name of a service's container of this number.
+    pub fn container_name(&self, service: &Service, number: u32) -> String {
         match (&self.kind, &service.container_name) {
             (Kind::Dev, Some(name)) => name.clone(),
-            (Kind::Dev | Kind::Environment { .. }, _) => format!("{}-{}-1", self.name(), service.name),
+            (Kind::Dev | Kind::Environment { .. }, _) => format!("{}-{}-{number}", self.name(), service.name),
+        }
+    }
+
+    /// How many containers a service is: for tests, one of each will do.
+    fn count(&self, service: &Service) -> u32 {
+        match &self.kind {
+            Kind::Dev => service.replicas(),
+            Kind::Environment { .. } => service.replicas().min(1),
         }
     }
 
@@ -137,14 +145,14 @@ impl<'a> Stack<'a> {
         Some(BuildSpec { tag: self.image(service), build, labels, platform: service.platform.clone() })
     }
 
-    /// How to create a service's container.
-    pub fn container(&self, service: &str) -> Option<ContainerSpec> {
+    /// How to create a service's container of this number.
+    pub fn container(&self, service: &str, number: u32) -> Option<ContainerSpec> {
         let service = self.project.services.get(service)?;
         let dev = matches!(self.kind, Kind::Dev);
         let mut labels = self.labels(&service.labels);
         let mut add = |key: &str, value: String| labels.insert(key.to_owned(), value);
         add(compose::SERVICE, service.name.clone());
-        add(compose::NUMBER, "1".to_owned());
+        add(compose::NUMBER, number.to_string());
         add(compose::ONEOFF, "False".to_owned());
         add(compose::DEPENDS_ON, depends_on(service));
         add(compose::WORKING_DIR, self.project.dir.display().to_string());
@@ -152,10 +160,10 @@ impl<'a> Stack<'a> {
         add(compose::CONFIG_FILES, files.join(","));
         let env = self.env(service);
         Some(ContainerSpec {
-            name: self.container_name(service),
+            name: self.container_name(service, number),
             image: self.image(service),
             env,
-            networks: self.endpoints(service),
+            networks: self.endpoints(service, number),
             volumes: self.volume_names(),
             shares: self.shares(service),
             labels,
@@ -168,7 +176,8 @@ impl<'a> Stack<'a> {
     }
 
     fn shares(&self, service: &Service) -> Shares {
-        let container = |name: &str| self.project.services.get(name).map(|other| self.container_name(other));
+        let container =
+            |name: &str| self.project.services.get(name).map(|other| self.container_name(other, 1));
         let space = |mode: &Option<String>| mode.as_ref()?.strip_prefix("service:").and_then(container);
         let volumes = service.host.volumes_from.iter().filter(|text| !text.starts_with("container:"));
         let volumes = volumes.filter_map(|text| {
@@ -214,11 +223,11 @@ impl<'a> Stack<'a> {
         env
     }
 
-    fn endpoints(&self, service: &Service) -> Vec<EndpointSpec> {
+    fn endpoints(&self, service: &Service, number: u32) -> Vec<EndpointSpec> {
         if service.network_mode.is_some() {
             return Vec::new();
         }
-        let container = self.container_name(service);
+        let container = self.container_name(service, number);
         let mut networks: Vec<_> = service.networks.iter().collect();
         // The first one is the container's own; among equals the names decide.
         networks.sort_by_key(|(_, attachment)| Reverse(attachment.as_ref().map_or(0, |it| it.priority)));
@@ -234,9 +243,12 @@ impl<'a> Stack<'a> {
             });
             // The name of a service is an alias of its container on every network; only other names need a link.
             let links = service.links.iter().filter(|link| link.alias != link.service);
-            let links = links.filter_map(|link| {
-                let other = self.project.services.get(&link.service)?;
-                Some(format!("{}:{}", self.container_name(other), link.alias))
+            let links = links.flat_map(|link| {
+                let other = self.project.services.get(&link.service).into_iter();
+                other.flat_map(|other| {
+                    (1..=self.count(other))
+                        .map(|number| format!("{}:{}", self.container_name(other, number), link.alias))
+                })
             });
             EndpointSpec {
                 network: self.resource(key, name, network.is_some_and(|network| network.external)),

@@ -7,7 +7,7 @@ use crate::engine::spec::{Act, ExecSpec, LogQuery, Park};
 use crate::engine::{Applied, Engine, EngineError, Progress};
 use crate::watch::Watcher;
 use devd_compose::model::{OnChange, WatchExec};
-use devd_logic::{Event, Op, OpError, OpId};
+use devd_logic::{Event, Op, OpError, OpId, replica};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -176,9 +176,10 @@ async fn perform<E: Engine>(
             Act::Pull { image: stack.image(service), platform: service.platform.clone() }
         }
         Op::Create(name) => {
-            let mut spec = stack.container(name.as_str()).ok_or_else(|| gone(name.as_str()))?;
+            let (service, number) = replica::parse(name);
+            let mut spec = stack.container(service.as_str(), number).ok_or_else(|| gone(name.as_str()))?;
             // Only what devd restarts on a save; a database stays as its image has it.
-            let supervised = blueprint.is_watched(name) && spec.service.x_devd.supervise;
+            let supervised = blueprint.is_watched(&service) && spec.service.x_devd.supervise;
             spec.park = supervised.then_some(Park::Serve);
             let mut desired = blueprint.desired();
             let desired = desired.services.remove(name).ok_or_else(|| gone(name.as_str()))?;
@@ -222,7 +223,7 @@ async fn furnish<E: Engine>(
     let Some(service) = blueprint.service(name) else { return Ok(()) };
     let mut files = load.files;
     if service.develop.iter().flat_map(|develop| &develop.watch).any(sync::syncs_first) {
-        let developed = watcher.developed(&blueprint.name, name).await;
+        let developed = watcher.developed(&blueprint.name, &replica::service(name)).await;
         let developed = developed.map_err(|error| EngineError::Refused(error.to_string()))?;
         files.extend(sync::at_first(service, developed));
     }

@@ -5,10 +5,10 @@ use crate::clock::{self, Clock};
 use crate::engine::Look;
 use crate::hub::Hub;
 use devd_logic::status::{ProjectView, ServiceView};
-use devd_logic::{Container, Observed, State};
+use devd_logic::{Container, ContainerState, Observed, State};
 use devd_proto::{
-    ContainerRef, Diagnostic, LastChange, LastExit, ProjectStatus, Run, ServiceName, ServiceState,
-    ServiceStatus, TestsState, TestsStatus, What,
+    ContainerRef, Diagnostic, LastChange, LastExit, Port, ProjectStatus, ReplicaStatus, Run, ServiceName,
+    ServiceState, ServiceStatus, TestsState, TestsStatus, What,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -161,7 +161,10 @@ impl Publisher {
         let services = view
             .services
             .iter()
-            .map(|(name, view)| self.service(name, view, state, blueprint, look))
+            .map(|(name, service)| {
+                let replicas = view.replicas.get(name).map(Vec::as_slice).unwrap_or_default();
+                self.service(name, service, replicas, state, blueprint, look)
+            })
             .collect();
         let mut status = ProjectStatus {
             name: blueprint.name.clone(),
@@ -192,10 +195,13 @@ impl Publisher {
         &mut self,
         name: &ServiceName,
         view: &ServiceView,
+        replicas: &[ServiceView],
         state: &State,
         blueprint: &Blueprint,
         look: &Look,
     ) -> ServiceStatus {
+        let replicas: Vec<ReplicaStatus> =
+            (1..).zip(replicas).map(|(index, view)| replica(name, index, view, look)).collect();
         let container = look.observed.main(name);
         let details = container.and_then(|container| look.details.get(&container.id));
         let building = view.state == ServiceState::Building;
@@ -215,15 +221,18 @@ impl Publisher {
                 since
             }
         };
-        let running = container.is_some_and(|it| it.state == devd_logic::ContainerState::Running)
-            && view.state != ServiceState::Stopped;
+        let ports = if replicas.is_empty() {
+            ports(container, view.state, look)
+        } else {
+            replicas.iter().flat_map(|replica| replica.ports.clone()).collect()
+        };
         ServiceStatus {
             name: name.clone(),
             state: view.state,
             health: view.health,
             reason,
-            container: container.map(|it| ContainerRef { id: it.id.clone(), name: it.name.clone() }),
-            ports: details.filter(|_| running).map(|details| details.ports.clone()).unwrap_or_default(),
+            container: container.map(reference),
+            ports,
             since: Some(since),
             restarts: view.restarts,
             last_exit: self.exits.get(name).map(|(_, exit)| exit.clone()),
@@ -233,6 +242,7 @@ impl Publisher {
                 action: (*action).to_owned(),
             }),
             tests: self.tests(name, view, state, blueprint),
+            replicas,
         }
     }
 
@@ -278,6 +288,31 @@ impl Publisher {
             warm: self.warm.get(name).copied().unwrap_or_default(),
         }
     }
+}
+
+/// One of several containers of a service.
+fn replica(service: &ServiceName, index: u32, view: &ServiceView, look: &Look) -> ReplicaStatus {
+    let container = look.observed.main(&devd_logic::replica::name(service, index));
+    ReplicaStatus {
+        index,
+        state: view.state,
+        health: view.health,
+        reason: view.reason.clone(),
+        container: container.map(reference),
+        ports: ports(container, view.state, look),
+    }
+}
+
+fn reference(container: &Container) -> ContainerRef {
+    ContainerRef { id: container.id.clone(), name: container.name.clone() }
+}
+
+/// The ports that are published at this moment.
+fn ports(container: Option<&Container>, state: ServiceState, look: &Look) -> Vec<Port> {
+    let running =
+        container.filter(|it| it.state == ContainerState::Running && state != ServiceState::Stopped);
+    let details = running.and_then(|container| look.details.get(&container.id));
+    details.map(|details| details.ports.clone()).unwrap_or_default()
 }
 
 /// The place as one sees it from the project's folder: each service's folder may have a `compose.yaml`.

@@ -203,7 +203,8 @@ impl<E: Engine> Loop<E> {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Looked(look) => {
+            Message::Looked(mut look) => {
+                look.observed.name_replicas(self.state.desired());
                 self.note_exits(&look);
                 let observed = look.observed.clone();
                 self.look = *look;

@@ -3,6 +3,7 @@
 use crate::blueprint::Blueprint;
 use crate::watch::{Action, Change};
 use devd_compose::model::{Service, WatchAction, WatchExec, WatchRule};
+use devd_logic::replica;
 use devd_proto::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,13 +19,18 @@ pub struct Load {
     pub on_change: bool,
 }
 
-/// What is still to be copied, by service.
+/// What is still to be copied, by container, as [`replica`] names them.
 #[derive(Debug, Default)]
 pub struct Pending {
     waiting: BTreeMap<ServiceName, Load>,
     under_way: BTreeMap<ServiceName, Load>,
-    /// What was copied, or was to be, since the service's image was built: the next container has to be given it too.
+    /// By service: what was copied, or was to be, since its image was built: the next container has to be given it too.
     since_build: BTreeMap<ServiceName, BTreeMap<PathBuf, String>>,
+}
+
+fn replicas(blueprint: &Blueprint, service: &ServiceName) -> impl Iterator<Item = ServiceName> {
+    let count = blueprint.service(service).map_or(1, Service::replicas);
+    (1..=count).map(|number| replica::name(service, number))
 }
 
 /// Where a rule has a file of the host in the container; none when it is there already, because it is mounted.
@@ -83,7 +89,9 @@ impl Pending {
     pub fn note(&mut self, blueprint: &Blueprint, change: &Change) {
         match change.action {
             Some(Action::Signal | Action::Exec) => {
-                self.waiting.entry(change.service.clone()).or_default().on_change = true;
+                for name in replicas(blueprint, &change.service) {
+                    self.waiting.entry(name).or_default().on_change = true;
+                }
             }
             Some(Action::Sync | Action::SyncExec | Action::SyncRestart) => self.note_sync(blueprint, change),
             Some(Action::None | Action::Restart | Action::Rebuild) | None => {}
@@ -96,19 +104,25 @@ impl Pending {
         let Some((index, rule)) = change.develop.and_then(|index| Some((index, rules.get(index)?))) else {
             return;
         };
-        let load = self.waiting.entry(change.service.clone()).or_default();
-        if change.action == Some(Action::SyncExec) {
-            load.exec_rules.insert(index);
+        let target = target(service, rule, &change.path);
+        for name in replicas(blueprint, &change.service) {
+            let load = self.waiting.entry(name).or_default();
+            if change.action == Some(Action::SyncExec) {
+                load.exec_rules.insert(index);
+            }
+            load.files.extend(target.clone().map(|target| (change.path.clone(), target)));
         }
-        if let Some(target) = target(service, rule, &change.path) {
-            load.files.insert(change.path.clone(), target.clone());
+        if let Some(target) = target {
             self.since_build.entry(change.service.clone()).or_default().insert(change.path.clone(), target);
         }
     }
 
     /// What a new container has to be given, because it is made from an image that is older than that.
     pub fn of_new_container(&self, service: &ServiceName) -> Load {
-        Load { files: self.since_build.get(service).cloned().unwrap_or_default(), ..Load::default() }
+        Load {
+            files: self.since_build.get(&replica::service(service)).cloned().unwrap_or_default(),
+            ..Load::default()
+        }
     }
 
     /// An image is being built from what is on disk now.

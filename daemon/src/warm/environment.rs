@@ -220,7 +220,10 @@ impl<'a, E: Engine> Environment<'a, E> {
         name: &str,
         snapshot: Option<&Snapshot>,
     ) -> Result<Option<(String, String)>, RunError> {
-        let Some(mut spec) = self.stack.container(name) else { return Ok(None) };
+        // Of something that is several, one will do for tests.
+        let Some(mut spec) = self.stack.container(name, 1).filter(|spec| spec.service.replicas() > 0) else {
+            return Ok(None);
+        };
         // Some keep their data under their host's name, which would be another one in each container.
         if spec.service.network_mode.is_none() && is_hostname(name) {
             spec.service.hostname.get_or_insert_with(|| name.to_owned());
@@ -236,7 +239,7 @@ impl<'a, E: Engine> Environment<'a, E> {
     async fn create_tests(&self) -> Result<(String, Option<Vec<String>>), RunError> {
         let service = &self.job.suite.service;
         let missing = || RunError::NotRun(format!("no service {service} in the tests' file"));
-        let mut spec = self.stack.container(service).ok_or_else(missing)?;
+        let mut spec = self.stack.container(service, 1).ok_or_else(missing)?;
         spec.service.command = self.job.command();
         // The tests' own health is their exit code.
         spec.service.healthcheck = None;
@@ -265,7 +268,7 @@ impl<'a, E: Engine> Environment<'a, E> {
         // Whether its dependencies are up does not matter to a process that only waits; but it may share a namespace of
         // one of them, which has to be there.
         let shares =
-            self.stack.container(&self.job.suite.service).is_some_and(|spec| spec.shares.namespaces());
+            self.stack.container(&self.job.suite.service, 1).is_some_and(|spec| spec.shares.namespaces());
         let started = match parked {
             None => {
                 dependencies.await?;
@@ -302,7 +305,7 @@ impl<'a, E: Engine> Environment<'a, E> {
     /// Runs what brings the dependencies into the state that the tests expect, in a container like the tests' own.
     pub(super) async fn prepare(&self) -> Result<(), RunError> {
         let Some(prepare) = &self.job.suite.settings.prepare else { return Ok(()) };
-        let Some(mut spec) = self.stack.container(&self.job.suite.service) else { return Ok(()) };
+        let Some(mut spec) = self.stack.container(&self.job.suite.service, 1) else { return Ok(()) };
         spec.name = format!("{}-prepare", spec.name);
         spec.service.command = Some(prepare.command.clone());
         spec.service.healthcheck = None;

@@ -9,6 +9,7 @@ mod example;
 mod follow;
 mod pool;
 mod ready_made;
+mod replicas;
 mod report;
 mod support;
 mod survival;

@@ -76,7 +76,7 @@ impl Stage {
 
 /// A service's container as the daemon asks for it.
 pub(crate) fn spec(blueprint: &Blueprint, service: &str) -> ContainerSpec {
-    let mut spec = blueprint.stack().container(service).unwrap();
+    let mut spec = blueprint.stack().container(service, 1).unwrap();
     let definition = definition(blueprint, service);
     spec.labels.insert(compose::CONFIG_HASH.to_owned(), definition.clone());
     spec.labels.insert(label::DEFINITION.to_owned(), definition);

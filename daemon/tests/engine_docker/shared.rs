@@ -37,7 +37,9 @@ async fn what_another_service_has_is_shared() {
             let link = format!("readlink /proc/self/ns/{space}");
             assert_eq!(stage.inside(owner, &link).await, stage.inside(guest, &link).await, "{space}");
         }
-        assert!(stage.inside(guest, "ps").await.contains("sleep 1001"));
+        // The owner may not have come so far yet.
+        let seen = "until ps | grep 'sleep 100[1]'; do usleep 20000; done";
+        assert!(stage.inside(guest, seen).await.contains("sleep 1001"));
         assert_eq!(stage.inside(guest, "cat /data/file; echo more > /data/more").await, "of the owner\n");
         let reader = stage.inside(&made["a-reader"], "cat /data/more; echo no > /data/no 2>&1").await;
         assert!(reader.starts_with("more\n") && reader.contains("Read-only"), "{reader}");

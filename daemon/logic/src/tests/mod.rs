@@ -3,5 +3,6 @@
 mod mishaps;
 mod outside;
 mod properties;
+mod replicas;
 mod scenarios;
 mod world;

@@ -19,6 +19,7 @@ enum Step {
     Test(&'static str),
     Engine(bool),
     Redefine(&'static str, u8),
+    Scale(&'static str, u32),
     Luck(Vec<Luck>),
     Delays(Vec<u64>),
 }
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => suite().prop_map(Step::Test),
         1 => any::<bool>().prop_map(Step::Engine),
         1 => (service(), 1..4u8).prop_map(|(s, n)| Step::Redefine(s, n)),
+        1 => (service(), 0..4u32).prop_map(|(s, n)| Step::Scale(s, n)),
         1 => prop::collection::vec(luck, 1..4).prop_map(Step::Luck),
         1 => prop::collection::vec(0..600u64, 1..8).prop_map(Step::Delays),
     ]
@@ -83,6 +85,11 @@ fn play(runs: usize, steps: Vec<Step>, down: bool) {
                 if let Some(service) = desired.services.get_mut(&name(service)) {
                     service.definition = format!("v{version}");
                 }
+                world.tell(Event::Loaded(Box::new(desired)));
+            }
+            Step::Scale(service, count) => {
+                let mut desired = shop();
+                desired.scale(&name(service), count);
                 world.tell(Event::Loaded(Box::new(desired)));
             }
             Step::Luck(luck) => world.luck.extend(luck),

@@ -105,6 +105,8 @@ pub(super) fn shop() -> Desired {
                 .map(|(service, condition)| Need { service: name(service), condition, required: true })
                 .collect(),
             shares: BTreeSet::new(),
+            replica_of: None,
+            absent: false,
         }
     };
     Desired {
@@ -284,8 +286,8 @@ impl World {
     pub(super) fn look(&self) -> Observed {
         let container = |it: &Box_| Container {
             id: it.id.clone(),
-            name: format!("shop-{}-1", it.service),
-            service: it.service.clone(),
+            name: format!("shop-{}-{}", replica::service(&it.service), replica::parse(&it.service).1),
+            service: replica::service(&it.service),
             definition: (!it.foreign).then(|| it.definition.clone()),
             config_hash: Some(it.definition.replace("-v1", "-hash")),
             image: it.image.clone(),
@@ -297,7 +299,7 @@ impl World {
             },
             started: format!("{}.{}", it.id, it.start),
             shares: it.shares.clone(),
-            number: 1,
+            number: replica::parse(&it.service).1,
         };
         Observed {
             containers: self.boxes.iter().map(container).collect(),
@@ -309,7 +311,7 @@ impl World {
     }
 
     fn content(&self, service: &ServiceName) -> u32 {
-        self.disk.get(service).copied().unwrap_or(0)
+        self.disk.get(&replica::service(service)).copied().unwrap_or(0)
     }
 
     fn start(&mut self, id: &str) {
@@ -317,7 +319,7 @@ impl World {
         let Some(at) = self.boxes.iter().position(|it| it.id == id) else { return };
         let service = self.boxes[at].service.clone();
         let content = self.content(&service);
-        let healthy_at = self.health_checks.contains(&service).then(|| now + ms(5000));
+        let healthy_at = self.health_checks.contains(&replica::service(&service)).then(|| now + ms(5000));
         let dies = self.dies.get(&service).copied();
         let it = &mut self.boxes[at];
         it.start += 1;
@@ -341,7 +343,9 @@ impl World {
                 if self.boxes.iter().any(|it| it.service == *service) {
                     return;
                 }
-                let wanted = self.state.desired().services[service].clone();
+                let services = &self.state.desired().services;
+                // It may be one too many by now.
+                let wanted = services.get(service).unwrap_or(&services[&replica::service(service)]).clone();
                 self.counter += 1;
                 let of = |other: &ServiceName| self.boxes.iter().find(|it| it.service == *other);
                 let shares = wanted.shares.iter().map(|other| match of(other) {
@@ -589,8 +593,15 @@ impl World {
             );
             return;
         }
+        let mut seen = self.look();
+        seen.name_replicas(self.state.desired());
+        let stands_for =
+            |it: &Box_| seen.containers.iter().find(|seen| seen.id == it.id).map(|it| &it.service);
         for (service, wanted) in &self.state.desired().services {
-            let boxes: Vec<&Box_> = self.boxes.iter().filter(|it| it.service == *service).collect();
+            let boxes: Vec<&Box_> = self.boxes.iter().filter(|it| stands_for(it) == Some(service)).collect();
+            if wanted.absent {
+                assert_eq!(boxes.len(), 0, "containers of {service}\n{}", log());
+            }
             if !self.state.wanted(service) {
                 assert!(
                     boxes.iter().all(|it| it.state != ContainerState::Running),
@@ -602,10 +613,14 @@ impl World {
             assert_eq!(boxes.len(), 1, "containers of {service}\n{}", log());
             let it = boxes[0];
             assert_eq!(it.state, ContainerState::Running, "{service} is not running\n{}", log());
-            let code = self.code.get(service).copied().unwrap_or(0);
+            let code = self.code.get(&replica::service(service)).copied().unwrap_or(0);
             assert!(it.content >= code, "{service} runs old code\n{}", log());
             assert_eq!(it.definition, wanted.definition, "{service} has an old definition\n{}", log());
             assert_eq!(it.image, self.images[&wanted.image], "{service} has an old image\n{}", log());
+        }
+        for it in &seen.containers {
+            let known = self.state.desired().services.contains_key(&it.service);
+            assert!(known, "{} is one too many\n{}", it.service, log());
         }
         for suite in self.state.desired().suites.keys() {
             assert_eq!(
