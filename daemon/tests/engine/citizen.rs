@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 /// Projects of different shapes: their compose files and what else they need.
-const SHAPES: [(&str, &[(&str, &str)]); 5] = [
+pub(crate) const SHAPES: [(&str, &[(&str, &str)]); 5] = [
     (
         "services:\n  web:\n    image: busybox:1\n    command: [sleep, '1000']\n    stop_signal: KILL\n    env_file: [web.env]\n    \
          environment: {DEBUG: '1', EMPTY: }\n    depends_on: {db: {condition: service_healthy}}\n  \
@@ -45,7 +45,7 @@ const SHAPES: [(&str, &[(&str, &str)]); 5] = [
 ];
 
 /// Said by a test that has less to say without it.
-const NOT_COMPARED: &str = "docker compose is not installed here: nothing is compared with it";
+pub(crate) const NOT_COMPARED: &str = "docker compose is not installed here: nothing is compared with it";
 
 fn compose(world: &World, args: &[&str]) -> Output {
     let mut command = Command::new("docker");
@@ -53,14 +53,14 @@ fn compose(world: &World, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn compose_ok(world: &World, args: &[&str]) -> String {
+pub(crate) fn compose_ok(world: &World, args: &[&str]) -> String {
     let output = compose(world, args);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "docker compose {args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn has_compose(world: &World) -> bool {
+pub(crate) fn has_compose(world: &World) -> bool {
     compose(world, &["version"]).status.success()
 }
 
@@ -77,7 +77,7 @@ fn containers(world: &World) -> BTreeMap<String, String> {
     starts.collect()
 }
 
-fn world(shape: &(&str, &[(&str, &str)])) -> World {
+pub(crate) fn world(shape: &(&str, &[(&str, &str)])) -> World {
     let mut world = World::empty();
     world.write("compose.yaml", shape.0);
     for (path, text) in shape.1 {

@@ -11,6 +11,7 @@ mod pool;
 mod ready_made;
 mod replicas;
 mod report;
+mod same;
 mod support;
 mod survival;
 mod sync;

@@ -293,8 +293,8 @@ impl Drop for World {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        // Only what carries this test's own project.
-        let filter = format!("label=dev.devd.project={}", self.project);
+        // Only what carries this test's own project, whether devd or compose made it.
+        let labels = ["dev.devd.project", "com.docker.compose.project"];
         for (list, remove) in [
             (vec!["ps", "-aq"], vec!["rm", "-fv"]),
             (vec!["network", "ls", "-q"], vec!["network", "rm"]),
@@ -302,12 +302,16 @@ impl Drop for World {
             // What was kept of the tests' dependencies; what was built has no label of devd's.
             (vec!["images", "-q"], vec!["rmi", "-f"]),
         ] {
-            let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else {
-                continue;
-            };
-            let found = String::from_utf8_lossy(&found.stdout).into_owned();
-            if !found.trim().is_empty() {
-                let _ = Command::new("docker").args(remove).args(found.split_whitespace()).output();
+            for label in labels {
+                let filter = format!("label={label}={}", self.project);
+                let Ok(found) = Command::new("docker").args(&list).args(["--filter", &filter]).output()
+                else {
+                    continue;
+                };
+                let found = String::from_utf8_lossy(&found.stdout).into_owned();
+                if !found.trim().is_empty() {
+                    let _ = Command::new("docker").args(&remove).args(found.split_whitespace()).output();
+                }
             }
         }
         let images = Command::new("docker")

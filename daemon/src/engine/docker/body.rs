@@ -12,7 +12,8 @@ use bollard::models::{
     PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use devd_compose::model::{self, Healthcheck, NetworkMode, Service};
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::collections::{BTreeSet, HashMap};
+use std::{path::PathBuf, time::Duration};
 
 /// Everything it takes to create a container.
 #[derive(Clone, Debug)]
@@ -74,6 +75,9 @@ pub(super) fn creation(spec: &ContainerSpec, image: &str, api: Api) -> Result<Cr
 fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
     let service = &spec.service;
     let security = security(&service.security_opt)?;
+    let added = capabilities(&service.cap_add);
+    // What is added is not dropped.
+    let dropped = &capabilities(&service.cap_drop) - &added;
     Ok(HostConfig {
         network_mode: network_mode(spec),
         port_bindings: spec.publish.then(|| bindings(&service.ports)).filter(|bindings| !bindings.is_empty()),
@@ -98,8 +102,8 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         }),
         extra_hosts: some(service.extra_hosts.iter().map(|entry| entry.replacen('=', ":", 1)).collect()),
         dns: some(service.dns.clone()),
-        cap_add: some(service.cap_add.clone()),
-        cap_drop: some(service.cap_drop.clone()),
+        cap_add: some(added.into_iter().collect()),
+        cap_drop: some(dropped.into_iter().collect()),
         group_add: some(service.group_add.clone()),
         privileged: service.privileged.then_some(true),
         readonly_rootfs: service.read_only.then_some(true),
@@ -180,6 +184,16 @@ fn restart_policy(policy: model::RestartPolicy) -> RestartPolicy {
         model::RestartPolicy::OnFailure { max_retries } => (RestartPolicyNameEnum::ON_FAILURE, max_retries),
     };
     RestartPolicy { name: Some(name), maximum_retry_count: retries.map(i64::from) }
+}
+
+/// Capabilities under their full names, as Docker's own clients send them. `ALL` has all others in it.
+fn capabilities(texts: &[String]) -> BTreeSet<String> {
+    let full = |text: &String| match text.trim().to_uppercase() {
+        all if all == "ALL" || all.starts_with("CAP_") => all,
+        name => format!("CAP_{name}"),
+    };
+    let all: BTreeSet<String> = texts.iter().map(full).collect();
+    if all.contains("ALL") { BTreeSet::from(["ALL".to_owned()]) } else { all }
 }
 
 struct Security {

@@ -181,7 +181,7 @@ fn a_rich_service_is_translated_whole() {
             },
             "RestartPolicy": { "Name": "on-failure", "MaximumRetryCount": 4 },
             "AutoRemove": true,
-            "CapAdd": ["NET_ADMIN"],
+            "CapAdd": ["CAP_NET_ADMIN"],
             "CapDrop": ["ALL"],
             "Dns": ["1.1.1.1"],
             "ExtraHosts": ["host.docker.internal:host-gateway", "six:::1"],

@@ -59,8 +59,10 @@ impl Mounts {
         match &mount.kind {
             MountKind::Bind { source, create_host_path, propagation, selinux, recursive } => {
                 let text = utf8(source)?;
-                // A colon ends a path in the short form. Docker's short form makes a missing folder, the long does not.
-                let short = recursive.is_none() && !text.contains(':') && !mount.target.contains(':');
+                // As compose decides it. A colon ends a path in the short form. Docker's short form makes a missing folder, the
+                // long does not; only the short one knows of SELinux.
+                let plain = (recursive.is_none() && propagation.is_none()) || selinux.is_some();
+                let short = plain && !text.contains(':') && !mount.target.contains(':');
                 if *create_host_path && short {
                     let options = [selinux.as_deref(), propagation.as_deref()];
                     self.binds.push(bind(text, mount, &options));
@@ -78,11 +80,10 @@ impl Mounts {
                     ..of(mount, MountType::BIND)
                 });
             }
-            MountKind::Volume { source: Some(key), nocopy, subpath: None, labels }
+            MountKind::Volume { source: Some(key), nocopy: false, subpath: None, labels }
                 if labels.is_empty() && !mount.target.contains(':') =>
             {
-                let options = [nocopy.then_some("nocopy")];
-                self.binds.push(bind(volumes.get(key).unwrap_or(key), mount, &options));
+                self.binds.push(bind(volumes.get(key).unwrap_or(key), mount, &[]));
             }
             MountKind::Volume { source, nocopy, subpath, labels } => {
                 if subpath.is_some() {
@@ -246,7 +247,8 @@ mod tests {
             ("/app", false, from("/home/me/Service 1", true)),
             ("/c", true, from("/home/me/a:b", true)),
             ("/d", false, from("/must exist", false)),
-            ("/data", true, volume(Some("data"), true)),
+            ("/data", true, volume(Some("data"), false)),
+            ("/kept", true, volume(Some("data"), true)),
             ("/anonymous", false, volume(None, false)),
             ("/memory", false, MountKind::Tmpfs { size: Some(64), mode: Some(1777) }),
         ]);
@@ -256,12 +258,14 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&host).unwrap(),
             serde_json::json!({
-                "Binds": ["/home/me/Service 1:/app:rw,z,rslave", "shop_data:/data:ro,nocopy"],
+                "Binds": ["/home/me/Service 1:/app:rw,z,rslave", "shop_data:/data:ro"],
                 "Mounts": [
                     { "Type": "bind", "Source": "/home/me/a:b", "Target": "/c", "ReadOnly": true,
                       "BindOptions": { "Propagation": "rslave" } },
                     { "Type": "bind", "Source": "/must exist", "Target": "/d",
                       "BindOptions": { "Propagation": "rslave" } },
+                    { "Type": "volume", "Source": "shop_data", "Target": "/kept", "ReadOnly": true,
+                      "VolumeOptions": { "NoCopy": true } },
                     { "Type": "volume", "Target": "/anonymous" },
                     { "Type": "tmpfs", "Target": "/memory", "TmpfsOptions": { "SizeBytes": 64, "Mode": 1777 } },
                 ],
