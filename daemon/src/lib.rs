@@ -7,6 +7,7 @@
 pub mod api;
 pub mod blueprint;
 pub mod clock;
+pub mod commands;
 mod dockerignore;
 pub mod engine;
 pub mod history;

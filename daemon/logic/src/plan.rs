@@ -374,8 +374,10 @@ impl State {
             return !need.required && self.is_lost(seen, need);
         };
         let met = match need.condition {
+            // Its start is over when what the files want done right after it is done.
             Condition::Started => {
                 matches!(container.state, ContainerState::Running | ContainerState::Exited(0))
+                    && !matches!(self.busy(&Subject::Service(need.service.clone())), Some(Op::Start(_, _)))
             }
             Condition::Healthy => self.is_healthy(container),
             Condition::Completed => {

@@ -53,8 +53,6 @@ impl Refused<'_> {
         let host = &service.host;
         self.field(&format!("{at}.credential_spec"), host.credential_spec.is_some());
         self.field(&format!("{at}.models"), !host.models.is_empty());
-        self.field(&format!("{at}.post_start"), !host.post_start.is_empty());
-        self.field(&format!("{at}.pre_stop"), !host.pre_stop.is_empty());
         self.field(&format!("{at}.provider"), host.provider.is_some());
         self.field(&format!("{at}.use_api_socket"), host.use_api_socket);
         self.reserved(at, service);

@@ -75,8 +75,6 @@ models: {m: {model: x}}
     let expected = [
         "16:5 credential_spec",
         "19:5 models",
-        "20:5 post_start",
-        "21:5 pre_stop",
         "22:5 use_api_socket",
         "31:34 generic_resources",
         "27:5 uts",

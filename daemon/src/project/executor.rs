@@ -3,10 +3,11 @@
 use super::Message;
 use super::sync::{self, Load};
 use crate::blueprint::Blueprint;
+use crate::commands::{after_start, before_stop, exec_spec, run_in};
 use crate::engine::spec::{Act, ExecSpec, LogQuery, Park};
 use crate::engine::{Applied, Engine, EngineError, Progress};
 use crate::watch::Watcher;
-use devd_compose::model::{OnChange, WatchExec};
+use devd_compose::model::OnChange;
 use devd_logic::{Event, Op, OpError, OpId, replica};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
@@ -78,6 +79,11 @@ impl<E: Engine> Executor<E> {
             };
             let work = async {
                 bring(&engine, &op, &load, false).await?;
+                if let Op::Stop(name, id) | Op::Restart(name, id) | Op::Remove(name, id) = &op
+                    && let Some(service) = blueprint.service(name)
+                {
+                    before_stop(&engine, service, id).await;
+                }
                 let made = perform(&engine, &project, &op, &blueprint, &load, &progress).await?;
                 if let (Op::Create(name), Some(container)) = (&op, made.id) {
                     let furnished = furnish(&engine, &watcher, &blueprint, name, &container, load).await;
@@ -87,7 +93,14 @@ impl<E: Engine> Executor<E> {
                     }
                     return furnished;
                 }
-                bring(&engine, &op, &load, true).await
+                bring(&engine, &op, &load, true).await?;
+                match &op {
+                    Op::Start(name, id) | Op::Restart(name, id) => match blueprint.service(name) {
+                        Some(service) => after_start(&engine, service, id).await,
+                        None => Ok(()),
+                    },
+                    _ => Ok(()),
+                }
             };
             let result = work.await;
             if let Err(error) = &result {
@@ -265,38 +278,4 @@ async fn bring<E: Engine>(engine: &E, op: &Op, load: &Load, gone: bool) -> Resul
     }
     let act = Act::Sync { container: id.clone(), files };
     engine.apply(&act, &Progress::none()).await.map(drop)
-}
-
-fn exec_spec(exec: &WatchExec) -> ExecSpec {
-    let env = exec.environment.iter();
-    ExecSpec {
-        cmd: exec.command.clone(),
-        tty: None,
-        env: env.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect(),
-        user: exec.user.clone(),
-        workdir: exec.working_dir.clone(),
-        privileged: exec.privileged,
-    }
-}
-
-/// Runs a command in a container to its end; an error with the end of its output when it fails.
-async fn run_in<E: Engine>(engine: &E, container: &str, spec: ExecSpec) -> Result<(), EngineError> {
-    let line = spec.cmd.join(" ");
-    let mut exec = engine.exec(container, spec).await?;
-    drop(exec.input);
-    let mut output = Vec::new();
-    while let Some(chunk) = exec.output.next().await {
-        let (_, bytes) = chunk?;
-        // The end is what says why; no more of it is kept than can be shown.
-        output.extend_from_slice(&bytes);
-        let surplus = output.len().saturating_sub(4096);
-        output.drain(..surplus);
-    }
-    match exec.exit.await? {
-        0 => Ok(()),
-        code => {
-            let output = String::from_utf8_lossy(&output);
-            Err(EngineError::Refused(format!("`{line}` exited with code {code}\n{}", output.trim_end())))
-        }
-    }
 }

@@ -5,6 +5,7 @@ use super::parked::Parked;
 use super::snapshot::{self, Snapshot};
 use super::{Job, RunError, Stage};
 use crate::blueprint::Stack;
+use crate::commands;
 use crate::engine::spec::{Act, Park};
 use crate::engine::{Applied, Engine, EngineError, Output, Progress};
 use devd_compose::model::Service;
@@ -398,6 +399,10 @@ impl<'a, E: Engine> Environment<'a, E> {
             };
         }
         self.short(name, Act::Start(id.clone())).await?;
+        if let Some(service) = self.job.suite.project.services.get(name) {
+            let hooks = self.cancellable(commands::after_start(self.engine, service, id)).await?;
+            hooks.map_err(|error| not_run(name, error))?;
+        }
         match self.cancellable(self.engine.probe(id)).await?.map_err(|error| not_run(name, error))? {
             true => Ok(()),
             false => Err(RunError::NotRun(format!("{name} did not become healthy"))),

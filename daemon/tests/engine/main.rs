@@ -7,6 +7,7 @@ mod branch_switch;
 mod citizen;
 mod example;
 mod follow;
+mod hooks;
 mod pool;
 mod ready_made;
 mod replicas;
