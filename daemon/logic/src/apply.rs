@@ -5,7 +5,8 @@ use crate::down::Down;
 use crate::outside::Outside;
 use crate::service::ServiceState;
 use crate::{
-    Change, Desired, Event, Moment, Observed, Op, OpError, OpId, Outcome, Reaction, State, Subject, replica,
+    Change, Desired, Event, Moment, Observed, Op, OpError, OpId, Outcome, Pull, Reaction, State, Subject,
+    replica,
 };
 use devd_proto::{RunId, ServiceName};
 
@@ -187,6 +188,12 @@ impl State {
         {
             state.owes(reaction);
         }
+        if result.is_err()
+            && let Op::Pull(name) = &flight.op
+            && let Some(state) = self.services.get_mut(name)
+        {
+            state.pulls = self.desired.services.get(name).is_some_and(|service| service.pull == Pull::Again);
+        }
         match result {
             Ok(()) => {
                 self.failures.remove(&subject);
@@ -270,6 +277,7 @@ impl State {
             if build && self.desired.services.get(&name).is_some_and(|service| service.build.is_some()) {
                 state.asked = Reaction::Rebuild;
             }
+            state.pulls = self.desired.services.get(&name).is_some_and(|service| service.pull == Pull::Again);
             self.failures.remove(&Subject::Service(name));
         }
         for suite in self.suites.values_mut() {
@@ -308,6 +316,7 @@ impl State {
                     state.building(now);
                 }
             }
+            Op::Pull(name) => self.services.entry(name.clone()).or_default().pulls = false,
             Op::Start(name, _) => {
                 let state = self.services.entry(name.clone()).or_default();
                 state.starting(now, self.epoch);
@@ -324,7 +333,6 @@ impl State {
             }
             Op::CreateNetwork(_)
             | Op::CreateVolume(_)
-            | Op::Pull(_)
             | Op::Create(_)
             | Op::Stop(_, _)
             | Op::Remove(_, _)

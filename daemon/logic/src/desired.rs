@@ -47,6 +47,8 @@ pub enum Pull {
     /// When it is not there.
     #[default]
     Missing,
+    /// Also whenever the user brings the service up. The old image serves until the new one is there.
+    Again,
     /// Not even then.
     Never,
 }

@@ -261,7 +261,8 @@ impl State {
             }
             return None;
         }
-        if let Some(image) = image {
+        let again = self.services[name].pulls && service.build.is_none();
+        if let Some(image) = image.filter(|_| !again) {
             return Some(image.clone());
         }
         if service.pull == Pull::Never {
@@ -270,7 +271,8 @@ impl State {
         } else if let Some(other) = self.builds_same_image(name, &service.image, plan) {
             plan.hold(name, Hold::Image(other));
         } else {
-            plan.op(Op::Pull(name.clone()), "its image is not there");
+            let cause = if again { "its `pull_policy` asks for it" } else { "its image is not there" };
+            plan.op(Op::Pull(name.clone()), cause);
         }
         None
     }

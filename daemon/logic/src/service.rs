@@ -14,6 +14,8 @@ pub(crate) struct ServiceState {
     pub(crate) outside: Outside,
     /// Changes that it has not reacted to.
     pub(crate) burst: Option<Burst>,
+    /// Its image is to be pulled although it is there.
+    pub(crate) pulls: bool,
     /// What it owes them.
     pub(crate) due: Reaction,
     /// The user asked for a restart or a rebuild: there is nothing to settle.

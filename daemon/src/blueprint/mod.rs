@@ -149,13 +149,8 @@ impl Blueprint {
                 build: service.build.as_ref().map(|build| digest([json(build)])),
                 pull: match service.pull_policy {
                     Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
-                    Some(
-                        PullPolicy::Always
-                        | PullPolicy::Missing
-                        | PullPolicy::Refresh
-                        | PullPolicy::Every { .. },
-                    )
-                    | None => Pull::Missing,
+                    Some(PullPolicy::Always | PullPolicy::Every { .. }) => Pull::Again,
+                    Some(PullPolicy::Missing | PullPolicy::Refresh) | None => Pull::Missing,
                 },
                 needs: needs(service),
                 shares: service.shares().map(ServiceName::from).collect(),

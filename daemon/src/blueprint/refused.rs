@@ -1,7 +1,7 @@
 //! What compose files may say and devd does not do yet. Every such field is refused here by its name and place, so that
 //! none is ever ignored; whoever teaches the daemon a field takes it out of here.
 
-use devd_compose::model::{Build, Grant, MountKind, PullPolicy, Service, SharedFile, Span};
+use devd_compose::model::{Build, Grant, MountKind, Service, SharedFile, Span};
 use devd_compose::{Diagnostic, Project};
 use std::sync::Arc;
 
@@ -63,10 +63,6 @@ impl Refused<'_> {
                 let help = "shared can be `network_mode`, `ipc` and `pid`; or take it out";
                 self.refuse(&format!("{at}.{key}"), message, help);
             }
-        }
-        if let Some(PullPolicy::Every { text, .. }) = &service.pull_policy {
-            let message = format!("the pull policy `{text}` is not supported yet");
-            self.refuse(&format!("{at}.pull_policy"), message, "known are always, missing, never and build");
         }
         if let Some(build) = &service.build {
             self.build(&format!("{at}.build"), build);

@@ -78,7 +78,6 @@ models: {m: {model: x}}
         "22:5 use_api_socket",
         "31:34 generic_resources",
         "27:5 uts",
-        "29:5 pull_policy",
         "5:7 context",
         "9:7 isolation",
         "10:7 platforms",

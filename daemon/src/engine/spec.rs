@@ -62,6 +62,8 @@ pub enum Act {
         image: String,
         /// `os/arch`, when the file says so.
         platform: Option<String>,
+        /// Not when the one that is there came less long ago.
+        unless_since: Option<Duration>,
     },
     /// Builds an image.
     Build(Box<BuildSpec>),

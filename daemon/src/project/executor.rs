@@ -7,7 +7,7 @@ use crate::commands::{after_start, before_stop, exec_spec, run_in};
 use crate::engine::spec::{Act, ExecSpec, LogQuery, Park};
 use crate::engine::{Applied, Engine, EngineError, Progress};
 use crate::watch::Watcher;
-use devd_compose::model::OnChange;
+use devd_compose::model::{OnChange, PullPolicy};
 use devd_logic::{Event, Op, OpError, OpId, replica};
 use devd_proto::{ProjectName, ServiceName};
 use futures_util::StreamExt as _;
@@ -186,7 +186,11 @@ async fn perform<E: Engine>(
         }
         Op::Pull(name) => {
             let service = service(name)?;
-            Act::Pull { image: stack.image(service), platform: service.platform.clone() }
+            let unless_since = match &service.pull_policy {
+                Some(PullPolicy::Every { age, .. }) => Some(*age),
+                _ => None,
+            };
+            Act::Pull { image: stack.image(service), platform: service.platform.clone(), unless_since }
         }
         Op::Create(name) => {
             let (service, number) = replica::parse(name);

@@ -176,7 +176,7 @@ impl<'a, E: Engine> Environment<'a, E> {
                 (Some(build), _) => self.long(&service.name, Act::Build(Box::new(build)), progress).await?.id,
                 (None, Some(id)) => Some(id),
                 (None, None) => {
-                    let act = Act::Pull { image, platform: service.platform.clone() };
+                    let act = Act::Pull { image, platform: service.platform.clone(), unless_since: None };
                     self.long(&service.name, act, progress).await?.id
                 }
             };

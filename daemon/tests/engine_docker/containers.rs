@@ -62,7 +62,11 @@ async fn a_missing_image_is_named() {
         let spec = stage.container("web", "devd-no-such-image:1", &[]);
         let message = refusal(stage.act(Act::Create(Box::new(spec))).await);
         assert!(message.starts_with("no such image: devd-no-such-image:1"), "{message}");
-        let pull = Act::Pull { image: "localhost:1/devd-no-such-image:1".to_owned(), platform: None };
+        let pull = Act::Pull {
+            image: "localhost:1/devd-no-such-image:1".to_owned(),
+            platform: None,
+            unless_since: None,
+        };
         let message = refusal(stage.act(pull).await);
         assert!(message.starts_with("cannot pull localhost:1/devd-no-such-image:1: "), "{message}");
         assert!(message.contains("is this machine online?"), "{message}");

@@ -33,7 +33,12 @@ pub(super) async fn apply(
     match act {
         Act::CreateNetwork(spec) => create_network(connection, spec).await.map(done),
         Act::CreateVolume(spec) => create_volume(connection, spec).await.map(done),
-        Act::Pull { image, platform } => {
+        Act::Pull { image, platform, unless_since } => {
+            if let Some(age) = unless_since
+                && let Some(id) = registry::since(connection, image, *age).await?
+            {
+                return Ok(made(id));
+            }
             registry::pull(connection, config_dir, image, platform.as_deref(), progress).await.map(made)
         }
         Act::Build(spec) => build::build(connection, config_dir, spec, progress).await.map(made),

@@ -2,6 +2,7 @@
 
 use super::auth;
 use super::clean::clean;
+use super::error::gone_is_fine;
 use super::link::Connection;
 use super::wire::{Call, json_lines};
 use crate::engine::{EngineError, Progress};
@@ -53,6 +54,20 @@ pub(super) async fn pull(
     transfer(connection, call, progress).await.map_err(failed)?;
     let inspected = connection.api.inspect_image(image).await?;
     Ok(inspected.id.unwrap_or_default())
+}
+
+/// The id of an image that is there and came less long ago than this.
+pub(super) async fn since(
+    connection: &Connection,
+    image: &str,
+    age: Duration,
+) -> Result<Option<String>, EngineError> {
+    let inspected = connection.api.inspect_image(image).await.map_err(EngineError::from);
+    let Some(inspected) = gone_is_fine(inspected.map(Some))? else { return Ok(None) };
+    let tagged = inspected.metadata.and_then(|metadata| metadata.last_tag_time);
+    let came = tagged.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let is_young = |came: jiff::Timestamp| jiff::Timestamp::now().duration_since(came).unsigned_abs() < age;
+    Ok(inspected.id.filter(|_| came.is_some_and(is_young)))
 }
 
 /// Pushes an image.
