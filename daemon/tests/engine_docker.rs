@@ -22,6 +22,8 @@ mod mounted;
 mod park;
 #[path = "engine_docker/process.rs"]
 mod process;
+#[path = "engine_docker/remote.rs"]
+mod remote;
 #[path = "engine_docker/shared.rs"]
 mod shared;
 #[path = "engine_docker/snapshot.rs"]

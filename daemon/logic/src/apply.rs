@@ -197,6 +197,9 @@ impl State {
         match result {
             Ok(()) => {
                 self.failures.remove(&subject);
+                if let Op::Build(base) | Op::Pull(base) = &flight.op {
+                    self.base_changed(now, base);
+                }
             }
             // What it was made from is not what is on disk any more: the next one may succeed.
             Err(OpError::Refused(_)) if self.is_outdated(&flight) => {
@@ -338,6 +341,17 @@ impl State {
             | Op::Remove(_, _)
             | Op::RemoveNetwork(_)
             | Op::RemoveVolume(_) => {}
+        }
+    }
+
+    /// What is built from this image is out of date.
+    fn base_changed(&mut self, now: Moment, base: &ServiceName) {
+        for (name, service) in &self.desired.services {
+            if service.bases.contains(base)
+                && let Some(state) = self.services.get_mut(name)
+            {
+                state.build_changed(now);
+            }
         }
     }
 

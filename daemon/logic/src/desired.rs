@@ -28,6 +28,8 @@ pub struct Service {
     pub image: String,
     /// The image is built here, from what has this digest; else it is pulled. Another one means another build.
     pub build: Option<String>,
+    /// Services whose images its own is built from.
+    pub bases: BTreeSet<ServiceName>,
     /// When to pull.
     pub pull: Pull,
     /// What must be so before it starts.

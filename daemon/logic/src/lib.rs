@@ -24,6 +24,7 @@ pub mod status;
 mod apply;
 mod backoff;
 mod down;
+mod image;
 mod outside;
 mod plan;
 mod service;

@@ -147,6 +147,7 @@ impl Blueprint {
                 config_hash: devd_compose::config_hash(service),
                 image: stack.image(service),
                 build: service.build.as_ref().map(|build| digest([json(build)])),
+                bases: service.build.iter().flat_map(bases).collect(),
                 pull: match service.pull_policy {
                     Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
                     Some(PullPolicy::Always | PullPolicy::Every { .. }) => Pull::Again,
@@ -176,6 +177,14 @@ impl Blueprint {
         }
         desired
     }
+}
+
+fn bases(build: &model::Build) -> impl Iterator<Item = ServiceName> {
+    build
+        .additional_contexts
+        .values()
+        .filter_map(|place| place.strip_prefix("service:"))
+        .map(ServiceName::from)
 }
 
 fn needs(service: &model::Service) -> Vec<Need> {

@@ -87,19 +87,7 @@ impl Refused<'_> {
     }
 
     fn build(&mut self, at: &str, build: &Build) {
-        if build.remote {
-            let message = "building from a URL is not supported yet".to_owned();
-            self.refuse(&format!("{at}.context"), message, "clone it, and name the folder");
-        }
-        for (name, place) in &build.additional_contexts {
-            if place.starts_with("service:") {
-                let message = format!("the context `{name}` of another service's image is not supported yet");
-                let at = format!("{at}.additional_contexts");
-                self.refuse(&at, message, "name the image: `docker-image://…`");
-            }
-        }
         self.field(&format!("{at}.isolation"), build.isolation.is_some());
-        self.field(&format!("{at}.platforms"), !build.platforms.is_empty());
     }
 
     fn mounts(&mut self, at: &str, service: &Service) {

@@ -78,22 +78,12 @@ models: {m: {model: x}}
         "22:5 use_api_socket",
         "31:34 generic_resources",
         "27:5 uts",
-        "5:7 context",
         "9:7 isolation",
-        "10:7 platforms",
         "33:9 volumes",
         "34:9 volumes",
         "45:7 provider",
     ];
     assert_eq!(found, expected, "{found:#?}");
-}
-
-#[test]
-fn the_image_of_another_service_is_no_context_yet() {
-    let dir = tempfile::tempdir().unwrap();
-    let text =
-        "services:\n  a: {build: {context: ., additional_contexts: {base: 'service:b'}}}\n  b: {build: .}\n";
-    assert_eq!(refused(dir.path(), text), ["2:27 additional_contexts"]);
 }
 
 #[test]

@@ -133,7 +133,13 @@ impl<'a> Stack<'a> {
     /// How to build a service's image; none when it is not built.
     pub fn build(&self, service: &str) -> Option<BuildSpec> {
         let service = self.project.services.get(service)?;
-        let build = service.build.clone()?;
+        let mut build = service.build.clone()?;
+        for place in build.additional_contexts.values_mut() {
+            let other = place.strip_prefix("service:").and_then(|other| self.project.services.get(other));
+            if let Some(image) = other.map(|other| self.image(other)) {
+                *place = format!("docker-image://{image}");
+            }
+        }
         let mut labels = build.labels.clone();
         labels.insert(compose::PROJECT.to_owned(), self.name().to_owned());
         labels.insert(compose::SERVICE.to_owned(), service.name.clone());
@@ -142,7 +148,8 @@ impl<'a> Stack<'a> {
             labels.insert(compose::PROJECT.to_owned(), project.as_str().to_owned());
         }
         labels.insert(compose::VERSION.to_owned(), COMPOSE_VERSION.to_owned());
-        Some(BuildSpec { tag: self.image(service), build, labels, platform: service.platform.clone() })
+        let platform = service.platform.clone().or_else(|| platform(&build.platforms));
+        Some(BuildSpec { tag: self.image(service), build, labels, platform })
     }
 
     /// How to create a service's container of this number.
@@ -259,6 +266,16 @@ impl<'a> Stack<'a> {
         });
         endpoints.collect()
     }
+}
+
+/// For which of several platforms an image is built that is to run here: this machine's, or else the first.
+fn platform(platforms: &[String]) -> Option<String> {
+    let here = match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        "aarch64" => "linux/arm64",
+        other => other,
+    };
+    platforms.iter().find(|platform| *platform == here).or(platforms.first()).cloned()
 }
 
 fn depends_on(service: &Service) -> String {

@@ -166,15 +166,20 @@ fn add_context(
     why: &str,
     place: Option<Place>,
 ) {
+    let mut add_root = |path: &Path, dockerfile: Option<PathBuf>, why: String| {
+        let (kind, place) = (RootKind::Context { dockerfile }, place.clone());
+        watch.roots.push(Root { path: path.to_owned(), kind, action, tests, why, place });
+    };
+    // Others are URLs and images.
+    let folders = build.additional_contexts.iter().filter(|(_, at)| Path::new(at).is_absolute());
+    for (name, path) in folders {
+        add_root(Path::new(path), None, format!("in `{name}`, which is added to {why}"));
+    }
+    if build.remote {
+        return;
+    }
     let dockerfile = build.dockerfile.as_ref().map(|file| build.context.join(file));
-    watch.roots.push(Root {
-        path: build.context.clone(),
-        kind: RootKind::Context { dockerfile: dockerfile.clone() },
-        action,
-        tests,
-        why: format!("in {why}"),
-        place: place.clone(),
-    });
+    add_root(&build.context, dockerfile.clone(), format!("in {why}"));
     let files = dockerfile.into_iter().chain([build.context.join(".dockerignore")]);
     for path in files {
         watch.files.push(WatchedFile {

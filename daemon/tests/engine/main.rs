@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod bad_luck;
+mod bases;
 mod branch_switch;
 mod citizen;
 mod example;

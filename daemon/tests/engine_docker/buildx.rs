@@ -7,13 +7,13 @@ use devdd::engine::spec::Act;
 use devdd::engine::{Engine, EngineError, Progress};
 use std::fs;
 
-fn has_buildx() -> bool {
+pub(crate) fn has_buildx() -> bool {
     let version = std::process::Command::new("docker").args(["buildx", "version"]).output();
     version.is_ok_and(|output| output.status.success())
 }
 
 /// Said by a test that cannot be done without it.
-const NO_BUILDX: &str = "docker buildx is not installed here: nothing is built with it";
+pub(crate) const NO_BUILDX: &str = "docker buildx is not installed here: nothing is built with it";
 
 async fn shows(stage: &Stage, image: &str, script: &str) -> String {
     let container = stage.create(stage.container("web", image, &["sh", "-c", script])).await;

@@ -1,5 +1,6 @@
 //! The decisions, in a small truthful world.
 
+mod images;
 mod mishaps;
 mod outside;
 mod properties;

@@ -100,6 +100,7 @@ pub(super) fn shop() -> Desired {
             config_hash: format!("{text}-hash"),
             image: format!("shop-{text}"),
             build: build.then(|| "build-v1".to_owned()),
+            bases: BTreeSet::new(),
             pull: Pull::Missing,
             needs: needs
                 .map(|(service, condition)| Need { service: name(service), condition, required: true })

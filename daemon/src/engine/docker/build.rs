@@ -53,35 +53,57 @@ pub(super) async fn build(
     if let Some(field) = beyond(&spec.build) {
         return Err(failed(format!("`build.{field}` {NEEDS_BUILDKIT}")));
     }
-    let build = spec.build.clone();
-    let context = blocking(move || {
-        Context::new(&build.context, build.dockerfile.as_deref(), build.dockerfile_inline.as_deref())
-    });
-    let context = context.await?.map_err(failed)?;
-    let mut call = Call::post("/build").query(&parameters(spec, context.dockerfile()));
-    if let Some(logins) = auth::header_for_all(config_dir) {
-        call = call.header(LOGINS, logins);
-    }
-    let (sender, receiver) = mpsc::channel(PIECES);
-    let packing = tokio::task::spawn_blocking(move || pack(&context, &sender));
-    let pieces = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-
-    let sent = call.tar(pieces).patient().send(&connection.address).await;
-    let lines = match sent {
-        Ok(response) => json_lines::<Line>(response),
-        Err(error) => {
-            // When the context could not be packed the engine only saw us hang up.
-            return Err(match (packing.await, error) {
-                (Ok(Err(unread)), EngineError::Unreachable(_)) => failed(unread.to_string()),
-                (_, EngineError::NotFound(message) | EngineError::Refused(message)) => failed(message),
-                (_, error) => error,
-            });
+    let call = |dockerfile: &str| {
+        let call = Call::post("/build").query(&parameters(spec, dockerfile));
+        match auth::header_for_all(config_dir) {
+            Some(logins) => call.header(LOGINS, logins),
+            None => call,
         }
+    };
+    let lines = if spec.build.remote {
+        let call = call(spec.build.dockerfile.as_deref().unwrap_or("Dockerfile"));
+        let url = spec.build.context.display().to_string();
+        let sent = call.query(&[("remote", url)]).patient().send(&connection.address).await;
+        sent.map(json_lines::<Line>).map_err(|error| match error {
+            EngineError::NotFound(message) | EngineError::Refused(message) => failed(message),
+            error => error,
+        })?
+    } else {
+        send_context(connection, spec, call).await?
     };
     let id = follow(lines, progress).await?;
     match id {
         Some(id) => Ok(id),
         None => Ok(connection.api.inspect_image(&spec.tag).await?.id.unwrap_or_default()),
+    }
+}
+
+/// Sends the folder along. What the builder says.
+async fn send_context(
+    connection: &Connection,
+    spec: &BuildSpec,
+    call: impl FnOnce(&str) -> Call,
+) -> Result<stream::BoxStream<'static, Result<Line, EngineError>>, EngineError> {
+    let failed = |message| EngineError::BuildFailed { message, output: Vec::new() };
+    let build = spec.build.clone();
+    let context = blocking(move || {
+        Context::new(&build.context, build.dockerfile.as_deref(), build.dockerfile_inline.as_deref())
+    });
+    let context = context.await?.map_err(failed)?;
+    let call = call(context.dockerfile());
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let packing = tokio::task::spawn_blocking(move || pack(&context, &sender));
+    let pieces = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+
+    let sent = call.tar(pieces).patient().send(&connection.address).await;
+    match sent {
+        Ok(response) => Ok(json_lines::<Line>(response)),
+        // When the context could not be packed the engine only saw us hang up.
+        Err(error) => Err(match (packing.await, error) {
+            (Ok(Err(unread)), EngineError::Unreachable(_)) => failed(unread.to_string()),
+            (_, EngineError::NotFound(message) | EngineError::Refused(message)) => failed(message),
+            (_, error) => error,
+        }),
     }
 }
 

@@ -140,6 +140,8 @@ fn asked(spec: &BuildSpec) -> Result<Asked, String> {
     asked.flags("--tag", [&spec.tag].into_iter().chain(more));
     match (&build.dockerfile_inline, &build.dockerfile) {
         (Some(_), _) => asked.flag("--file", "-"),
+        // In what is elsewhere the file is looked for there.
+        (None, Some(file)) if build.remote => asked.flag("--file", file),
         (None, Some(file)) => asked.flag("--file", build.context.join(file)),
         (None, None) => {}
     }
@@ -161,11 +163,6 @@ fn asked(spec: &BuildSpec) -> Result<Asked, String> {
     asked.flags("--cache-from", &build.cache_from);
     asked.flags("--cache-to", &build.cache_to);
     for (name, place) in &build.additional_contexts {
-        if let Some(service) = place.strip_prefix("service:") {
-            return Err(format!(
-                "the context {name} is the image of the service {service}, which is not supported yet"
-            ));
-        }
         asked.flag("--build-context", format!("{name}={place}"));
     }
     for (number, grant) in build.secrets.iter().enumerate() {
@@ -266,6 +263,9 @@ impl Transcript {
             };
         }
         let error = self.error.as_deref().unwrap_or("docker buildx failed and did not say why");
+        if error.contains("capability moby.buildkit.frontend.contexts") {
+            return "`build.additional_contexts` needs a newer engine: Docker has it from 23.0 on".to_owned();
+        }
         error.strip_prefix("failed to build: ").unwrap_or(error).to_owned()
     }
 }
@@ -302,6 +302,8 @@ mod tests {
         let message = "failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN";
         assert_eq!(transcript.failure(), message);
         assert_eq!(said("").failure(), "docker buildx failed and did not say why");
+        let old = "ERROR: failed to solve: unsupported frontend capability moby.buildkit.frontend.contexts";
+        assert!(said(old).failure().starts_with("`build.additional_contexts` needs a newer engine"));
     }
 
     #[test]
