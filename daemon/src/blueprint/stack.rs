@@ -289,3 +289,17 @@ fn depends_on(service: &Service) -> String {
     });
     edges.collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::platform;
+
+    #[test]
+    fn an_image_is_built_to_run_here() {
+        let native = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(platform(&texts(&["linux/s390x", native])).as_deref(), Some(native));
+        assert_eq!(platform(&texts(&["linux/s390x", "linux/ppc64le"])).as_deref(), Some("linux/s390x"));
+        assert_eq!(platform(&[]), None);
+    }
+}
