@@ -104,9 +104,10 @@ fn play(runs: usize, steps: Vec<Step>, down: bool) {
     }
     world.settle();
     // What failed for good, or ended by itself, waits for a change or a wish. One of each must be enough.
-    for service in ["db", "api", "web"] {
-        if world.state.wanted(&name(service)) {
-            world.tell(Event::StartRequested(name(service)));
+    for service in [name("db"), name("api"), name("web")] {
+        // Of several containers somebody may have stopped the first only.
+        if world.state.desired().replicas(&service).any(|it| world.state.wanted(&it)) {
+            world.tell(Event::StartRequested(service));
         }
     }
     if down {
