@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    build, completions, config, daemon, doctor, down, events, exec, hook, install, logs, man, rebuild,
+    build, ci, completions, config, daemon, doctor, down, events, exec, hook, install, logs, man, rebuild,
     restart, runs, saved, shell, start, status, stop, test, uninstall, up, why,
 };
 use crate::exit::Exit;
@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Exec(exec::Exec),
     Shell(shell::Shell),
     Build(build::Build),
+    Ci(ci::Ci),
     Config(config::Config),
     Why(why::Why),
     Events(events::Events),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::net::{UnixDatagram, UnixStream};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// A daemon that lives and has not said that it is ready by then never will. It may read many projects and wait for its
 /// engine first.
@@ -52,30 +52,43 @@ async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
         .open(state.join("devdd-start.log"))
         .map_err(|error| cannot("write", &state.join("devdd-start.log"), &error))?;
     let stderr = log.try_clone().map_err(|error| Error::local(format!("cannot start devdd: {error}")))?;
-    let ready = Readiness::listen(folder)?;
-    let mut child = Command::new(&program)
+    let mut command = Command::new(&program);
+    command
         .arg("--background")
         .arg("--socket")
         .arg(socket)
-        .env("NOTIFY_SOCKET", &ready.path)
         // By the folder that this command is in, which the daemon leaves.
         .env("DEVD_STATE_DIR", &state)
         .envs(paths::variables(&["DEVD_SOCKET", "DEVD_CONFIG", "DOCKER_CONFIG", "DOCKER_CERT_PATH"])?)
+        // In this command's process group until it begins a session of its own, which the leader of a group cannot.
+        .stderr(stderr);
+    begin(&program, command, folder, &mut log).await.map(drop)
+}
+
+/// Starts the daemon, and waits until it is ready. What it writes until then is in `log`.
+pub(crate) async fn begin(
+    program: &Path,
+    mut command: Command,
+    folder: &Path,
+    log: &mut File,
+) -> Result<Child, Error> {
+    let ready = Readiness::listen(folder)?;
+    let started = command
+        .env("NOTIFY_SOCKET", &ready.path)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
-        // In this command's process group until it begins a session of its own, which the leader of a group cannot.
-        .spawn()
+        .spawn();
+    let mut child = started
         .map_err(|error| Error::unreachable(format!("cannot start {}: {error}", program.display())))?;
     match begun(ready.wait(), child.wait()).await {
-        Some(Begun::Ready(outcome)) => outcome,
-        Some(Begun::Ended(status)) => Err(died(&program, &status, &mut log)),
+        Some(Begun::Ready(outcome)) => outcome.map(|()| child),
+        Some(Begun::Ended(status)) => Err(died(program, &status, log)),
         None => Err(Error::unreachable(format!(
             "{} was started, but is not ready after {} s{}",
             program.display(),
             PATIENCE.as_secs(),
-            last_lines(&mut log)
+            last_lines(log)
         ))
         .help("devd daemon logs")),
     }

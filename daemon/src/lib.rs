@@ -34,7 +34,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use warm::machine::Machine;
-use watch::Watcher;
+use watch::{Notice, Watcher};
 
 /// How a daemon is to run.
 #[derive(Clone, Debug)]
@@ -45,6 +45,21 @@ pub struct Config {
     pub runs: usize,
     /// What the user set.
     pub settings: settings::Settings,
+    /// Reacts to changes of files.
+    pub follow: bool,
+}
+
+/// What is on disk is read once, and stays so for this daemon.
+fn only_ready(mut notices: mpsc::UnboundedReceiver<Notice>) -> mpsc::UnboundedReceiver<Notice> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(notice) = notices.recv().await {
+            if matches!(notice, Notice::Ready { .. }) && sender.send(notice).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// How long ending test runs may take before the daemon goes all the same; the next start removes what is left.
@@ -62,6 +77,7 @@ pub async fn run(
     let history = History::open(&config.state_dir)?;
     let (notices, received) = mpsc::unbounded_channel();
     let watcher = Watcher::new(notices)?;
+    let received = if config.follow { received } else { only_ready(received) };
     let limits = devd_logic::Limits { runs: config.runs };
     let pool = &config.settings.pool;
     let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));

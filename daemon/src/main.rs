@@ -33,6 +33,9 @@ struct Flags {
     /// Leave the terminal and log to devdd.log in the state folder.
     #[arg(long)]
     background: bool,
+    /// As `devd ci` wants it: files are not followed, and the daemon ends with the process that started it.
+    #[arg(long, hide = true)]
+    ci: bool,
     /// The engine to work with.
     #[arg(long, value_enum, default_value_t = EngineKind::Docker, hide = true)]
     engine: EngineKind,
@@ -62,6 +65,9 @@ fn complain(message: &str) {
 
 fn serve(flags: &Flags) -> anyhow::Result<()> {
     // First of all, while there are no threads: until then Ctrl-C in the terminal ends this too, and nothing is begun.
+    if flags.ci {
+        end_with_parent()?;
+    }
     let alone = if flags.background { leave_terminal() } else { Ok(()) };
     let state_dir = paths::state()?;
     paths::private_folder(&state_dir).with_context(|| format!("the state folder {}", state_dir.display()))?;
@@ -103,7 +109,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             EngineKind::Fake => AnyEngine::Fake(Fake::default()),
         };
         let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let config = devdd::Config { state_dir, runs, settings };
+        let config = devdd::Config { state_dir, runs, settings, follow: !flags.ci };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "devdd");
         let ready = || {
             if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
@@ -112,6 +118,18 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         };
         devdd::run(config, engine, bound, shutdown, ready).await
     })
+}
+
+/// Whoever started this may be killed: then this is asked to end, too, and leaves nothing behind.
+#[cfg(target_os = "linux")]
+fn end_with_parent() -> rustix::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+}
+
+/// Here nobody tells.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent() -> rustix::io::Result<()> {
+    Ok(())
 }
 
 /// Begins a session without a terminal: Ctrl-C and the terminal's end are not for this process any more.

@@ -3,7 +3,7 @@
 use crate::engine::{Engine, EngineChange};
 use crate::problem;
 use crate::project::run::Surroundings;
-use crate::project::{Handle, Message, Request};
+use crate::project::{Also, Handle, Message, Request};
 use crate::watch::{Action, Notice};
 use dashmap::DashMap;
 use devd_logic::{Event, Memory};
@@ -141,10 +141,10 @@ impl<E: Engine> Registry<E> {
     }
 
     /// Takes a project down and forgets it.
-    pub async fn remove(&self, name: &ProjectName, volumes: bool) -> Result<Removed, Problem> {
+    pub async fn remove(&self, name: &ProjectName, also: Also) -> Result<Removed, Problem> {
         let handle = self.get(name)?;
         self.engine_answers()?;
-        handle.ask(|reply| Request::Down { volumes, reply }).await.unwrap_or_else(|| Err(unknown(name)))
+        handle.ask(|reply| Request::Down { also, reply }).await.unwrap_or_else(|| Err(unknown(name)))
     }
 
     /// A registered project.

@@ -15,11 +15,15 @@ use devd_proto::{Code, ProjectName, Removed};
 Examples:
   devd down                the project of this folder
   devd down --volumes      its volumes too: the data in them is gone
+  devd down --rmi local    the images too that were built for it
   devd down -p shop        by name, from anywhere")]
 pub(crate) struct Down {
     /// Remove its volumes too, with all that is in them
     #[arg(short, long)]
     volumes: bool,
+    /// Remove images too: `local` are those that were built for it and have its name
+    #[arg(long, value_name = "WHICH", value_parser = ["local"])]
+    rmi: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, down: Down) -> Result<Exit, Error> {
@@ -37,7 +41,7 @@ pub(crate) async fn run(context: &Context, down: Down) -> Result<Exit, Error> {
         ui.note(&format!("stopping {name}{which} …"));
     }
     let removed = tokio::select! {
-        removed = remove(&client, &name, down.volumes) => removed,
+        removed = remove(&client, &name, down.volumes, down.rmi.is_some()) => removed,
         number = signals.next() => {
             ui.note(&format!("\ninterrupted: devd goes on taking {name} down; `devd status` shows it"));
             return Err(Error::Interrupted(number));
@@ -71,8 +75,15 @@ async fn find(context: &Context) -> Result<(Client, ProjectName, Option<Vec<Stri
     Ok((client, name, services))
 }
 
-async fn remove(client: &Client, name: &ProjectName, volumes: bool) -> Result<Removed, Error> {
-    client.delete(&format!("{}?volumes={volumes}", project::path(name))).await
+pub(super) async fn remove(
+    client: &Client,
+    name: &ProjectName,
+    volumes: bool,
+    images: bool,
+) -> Result<Removed, Error> {
+    // An older daemon knows nothing of images, and need not when nobody asks for them.
+    let images = if images { "&images=true" } else { "" };
+    client.delete(&format!("{}?volumes={volumes}{images}", project::path(name))).await
 }
 
 fn said(removed: &Removed) -> String {

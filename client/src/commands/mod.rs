@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod build;
+pub(crate) mod ci;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod daemon;
@@ -50,6 +51,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Err
         Command::Exec(exec) => exec::run(context, exec).await,
         Command::Shell(shell) => shell::run(context, shell).await,
         Command::Build(build) => guard(build::run(context, build)).await,
+        Command::Ci(ci) => ci::run(context, ci).await,
         Command::Config(config) => guard(config::run(context, config)).await,
         Command::Why(why) => guard(why::run(context, why)).await,
         Command::Events(events) => guard(events::run(context, events)).await,

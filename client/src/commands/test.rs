@@ -104,7 +104,7 @@ async fn start(context: &Context, test: Test) -> Result<(Client, ProjectName, Ru
 }
 
 /// Shows the output as it comes, until every run has ended.
-async fn wait(
+pub(super) async fn wait(
     context: &Context,
     client: &Client,
     project: &ProjectName,
@@ -212,7 +212,7 @@ async fn cancel(context: &Context, client: &Client, runs: &[RunStarted], signals
     }
 }
 
-fn report(context: &Context, runs: Vec<Run>) -> Result<Exit, Error> {
+pub(super) fn report(context: &Context, runs: Vec<Run>) -> Result<Exit, Error> {
     let exit = Exit::good(runs.iter().all(|run| run.state == TestsState::Passed));
     if context.ui.json {
         context.ui.value(&Runs { runs, next: None })?;

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::extract::{Answer, Body, Path, Query};
+use crate::project::Also;
 use crate::{problem, registry};
 use axum::Json;
 use axum::extract::State;
@@ -35,6 +36,9 @@ pub(super) struct RemoveQuery {
     /// Removes its volumes too.
     #[serde(default)]
     volumes: bool,
+    /// Removes the images too that were built for it and have its name.
+    #[serde(default)]
+    images: bool,
 }
 
 /// Stops and removes everything of a project and forgets it; answers when it is gone.
@@ -46,7 +50,8 @@ pub(super) async fn remove(
     Path(project): Path<ProjectName>,
     Query(query): Query<RemoveQuery>,
 ) -> Answer<Removed> {
-    Ok(Json(app.registry.remove(&project, query.volumes).await?))
+    let also = Also { volumes: query.volumes, images: query.images };
+    Ok(Json(app.registry.remove(&project, also).await?))
 }
 
 /// Which project a folder and options mean.

@@ -25,6 +25,7 @@ mod fetch;
 mod frames;
 mod host;
 mod ignored;
+mod images;
 mod link;
 mod logs;
 mod memory;

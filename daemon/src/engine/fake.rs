@@ -340,6 +340,11 @@ impl World {
                 self.images.insert(spec.image.clone(), id.clone());
                 made(id)
             }
+            Act::RemoveImages { project } => {
+                self.ask(format!("remove images {project}"))?;
+                self.images.retain(|image, _| !image.starts_with(&format!("{project}-")));
+                done(None)
+            }
             Act::RemoveSnapshots { project, beyond } => {
                 let whose = beyond.as_ref().map_or("", |newest| newest.tests_of.as_str());
                 self.ask(format!("remove snapshots {project} {whose}"))?;

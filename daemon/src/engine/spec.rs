@@ -104,6 +104,11 @@ pub enum Act {
     RemoveVolume(String),
     /// Keeps a stopped container with what is in its volumes as an image; [`super::Applied::id`] is its id.
     Snapshot(Box<SnapshotSpec>),
+    /// Removes the images that were built for a project and have its name. One that is in use stays.
+    RemoveImages {
+        /// Whose.
+        project: String,
+    },
     /// Removes snapshots of a project.
     RemoveSnapshots {
         /// The project.

@@ -120,11 +120,20 @@ pub enum Request {
     },
     /// Takes the project down; answers when it is gone.
     Down {
-        /// Its volumes too.
-        volumes: bool,
+        /// What goes with its containers and networks.
+        also: Also,
         /// What was removed, or what could not be.
         reply: oneshot::Sender<Result<Removed, Problem>>,
     },
+}
+
+/// What is removed with a project's containers and networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Also {
+    /// Its volumes, and what was kept of them.
+    pub volumes: bool,
+    /// The images that were built for it and have its name.
+    pub images: bool,
 }
 
 /// What can be done with one service by hand.

@@ -64,15 +64,15 @@ impl<E: Engine> Loop<E> {
                     let _ = reply.send(());
                 });
             }
-            Request::Down { volumes, reply } => {
+            Request::Down { also, reply } => {
                 if self.farewells.is_empty() {
                     // What was removed because it was made anew is no part of it.
                     self.removed = Removed::default();
                 }
                 self.farewells.push(reply);
-                self.volumes_too = volumes;
+                self.also = also;
                 self.pool.retain(|_| false);
-                self.step(Event::DownRequested { volumes });
+                self.step(Event::DownRequested { volumes: also.volumes });
             }
         }
     }

@@ -5,7 +5,7 @@ use super::executor::Executor;
 use super::publish::Publisher;
 use super::runs::Live;
 use super::sync::{Load, Pending};
-use super::{Handle, Message};
+use super::{Also, Handle, Message};
 use crate::blueprint::Blueprint;
 use crate::clock::{self, Clock};
 use crate::engine::spec::Act;
@@ -97,7 +97,7 @@ pub async fn start<E: Engine>(
         removed: Removed::default(),
         farewells: Vec::new(),
         gone: false,
-        volumes_too: false,
+        also: Also::default(),
     };
     let handle = Handle {
         name: name.clone(),
@@ -154,8 +154,8 @@ pub(super) struct Loop<E> {
     pub(super) removed: Removed,
     pub(super) farewells: Vec<oneshot::Sender<Result<Removed, Problem>>>,
     pub(super) gone: bool,
-    /// Volumes, and what was kept of them, go with the project.
-    pub(super) volumes_too: bool,
+    /// What goes with the project.
+    pub(super) also: Also,
 }
 
 /// Messages handled before the status is published again.
@@ -472,12 +472,16 @@ impl<E: Engine> Loop<E> {
         let farewells = std::mem::take(&mut self.farewells);
         let forget = Remembrance::Forget { farewells, answer };
         let (registration, engine) = (self.registration.clone(), self.surroundings.engine.clone());
-        let snapshots = Act::RemoveSnapshots { project: self.blueprint.name.to_string(), beyond: None };
-        let volumes = self.volumes_too;
+        let project = self.blueprint.name.to_string();
+        // Snapshots hold what volumes held.
+        let snapshots = Act::RemoveSnapshots { project: project.clone(), beyond: None };
+        let snapshots = self.also.volumes.then_some(snapshots);
+        let images = self.also.images.then_some(Act::RemoveImages { project });
         tokio::spawn(async move {
-            // They hold what volumes held.
-            if volumes && let Err(error) = engine.apply(&snapshots, &Progress::none()).await {
-                tracing::warn!(%error, "snapshots of the tests' dependencies stay");
+            for act in [snapshots, images].into_iter().flatten() {
+                if let Err(error) = engine.apply(&act, &Progress::none()).await {
+                    tracing::warn!(?act, %error, "images stay");
+                }
             }
             let _ = registration.send(forget);
         });

@@ -2,7 +2,7 @@
 
 use super::support::{COMPOSE, TESTS, World, quick, service, shop, tests};
 use devd_proto::{Code, ProjectState, ServiceState, TestsState};
-use devdd::project::Verb;
+use devdd::project::{Also, Verb};
 
 fn broken(text: &str) -> String {
     format!("{text}    banana: 1\n")
@@ -50,7 +50,7 @@ async fn a_daemon_that_begins_while_the_file_is_broken_leaves_everything_as_it_i
 async fn a_broken_project_can_be_taken_down() {
     let world = begun_while_broken().await;
     world.until("looked at", |status| status.settled && status.state == ProjectState::Invalid).await;
-    let removed = world.registry.remove(&shop(), true).await.unwrap();
+    let removed = world.registry.remove(&shop(), Also { volumes: true, images: false }).await.unwrap();
     assert_eq!((removed.containers, removed.networks), (2, 1));
     assert!(world.fake.containers().is_empty());
     assert_eq!(world.history().projects().await.unwrap(), []);

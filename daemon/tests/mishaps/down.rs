@@ -2,14 +2,14 @@
 
 use super::support::{COMPOSE, PATIENCE, World, heard, service, shop, tests};
 use devd_proto::{Code, ServiceState, What};
-use devdd::project::Request;
+use devdd::project::{Also, Request};
 
 #[tokio::test]
 async fn a_project_is_forgotten_also_when_its_client_went_away() {
     let world = World::up().await;
     let (mut events, shop) = (world.listen(), shop());
     {
-        let removing = std::pin::pin!(world.registry.remove(&shop, false));
+        let removing = std::pin::pin!(world.registry.remove(&shop, Also::default()));
         assert!(futures_util::poll!(removing).is_pending());
     }
     heard(&mut events, "that it was removed", |what| *what == What::Removed).await;
@@ -24,18 +24,18 @@ async fn nobody_waits_for_an_engine_that_is_not_there() {
     let world = World::up().await;
     world.fake.set_gone(true);
     let shop = shop();
-    let removing = std::pin::pin!(world.registry.remove(&shop, false));
+    let removing = std::pin::pin!(world.registry.remove(&shop, Also::default()));
     let std::task::Poll::Ready(answer) = futures_util::poll!(removing) else { panic!("it waits") };
     assert_eq!(answer.unwrap_err().code, Code::EngineUnreachable);
     world.fake.set_gone(false);
-    world.registry.remove(&shop, false).await.unwrap();
+    world.registry.remove(&shop, Also::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_project_that_is_wanted_again_is_not_taken_down() {
     let world = World::up().await;
     let handle = world.handle();
-    let down = handle.ask(|reply| Request::Down { volumes: false, reply });
+    let down = handle.ask(|reply| Request::Down { also: Also::default(), reply });
     let up = handle.ask(|reply| Request::Up { services: vec![], build: false, reply });
     let both = tokio::time::timeout(PATIENCE, async { tokio::join!(down, up) });
     let (down, up) = both.await.unwrap();
@@ -49,7 +49,7 @@ async fn a_project_that_is_wanted_again_is_not_taken_down() {
         })
         .await;
     assert_eq!(world.history().projects().await.unwrap().len(), 1);
-    let removed = world.registry.remove(&shop(), false).await.unwrap();
+    let removed = world.registry.remove(&shop(), Also::default()).await.unwrap();
     assert_eq!((removed.containers, removed.networks), (2, 1));
 }
 
@@ -63,6 +63,6 @@ async fn only_what_down_removes_is_counted() {
             status.settled && tests(status).current && service(status, "db").container != before
         })
         .await;
-    let removed = world.registry.remove(&shop(), false).await.unwrap();
+    let removed = world.registry.remove(&shop(), Also::default()).await.unwrap();
     assert_eq!((removed.containers, removed.networks), (2, 1));
 }

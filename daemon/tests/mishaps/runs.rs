@@ -2,7 +2,7 @@
 
 use super::support::{World, ended, endless, heard, quick, shop};
 use devd_proto::{Run, RunId, TestsState, What};
-use devdd::project::Request;
+use devdd::project::{Also, Request};
 
 async fn shown(world: &World, run: &RunId) -> Option<Run> {
     let run = run.clone();
@@ -66,7 +66,7 @@ async fn a_run_that_waits_ends_with_its_project() {
     let world = World::up().await;
     let (_, waiting) = one_waits(&world).await;
     let mut events = world.listen();
-    world.registry.remove(&shop(), false).await.unwrap();
+    world.registry.remove(&shop(), Also::default()).await.unwrap();
     assert_eq!(ended(&mut events, &waiting).await.state, TestsState::Cancelled);
 }
 

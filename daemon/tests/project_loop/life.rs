@@ -4,7 +4,7 @@ use crate::bench::{UNITTEST_FAILURE, bench, bench_with, service, tests};
 use devd_logic::Memory;
 use devd_proto::{ProjectState, ServiceState, TestsState};
 use devdd::engine::fake::{Fake, TestsBehaviour};
-use devdd::project::{Message, Request, Verb};
+use devdd::project::{Also, Message, Request, Verb};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,12 @@ async fn a_refused_start_is_shown_with_its_reason_and_tried_again() {
 async fn down_leaves_nothing_and_answers_when_it_is_so() {
     let bench = bench().await;
     bench.up().await;
-    let removed = bench.handle.ask(|reply| Request::Down { volumes: true, reply }).await.unwrap().unwrap();
+    let removed = bench
+        .handle
+        .ask(|reply| Request::Down { also: Also { volumes: true, images: false }, reply })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((removed.containers, removed.networks), (2, 1));
     assert!(bench.fake.containers().is_empty());
 }

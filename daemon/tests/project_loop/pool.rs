@@ -4,7 +4,7 @@ use crate::bench::{Bench, bench, bench_with_memory, tests, write};
 use devd_proto::{ProjectStatus, TestsState};
 use devdd::blueprint::Blueprint;
 use devdd::engine::fake::{Fake, TestsBehaviour};
-use devdd::project::{Message, Request};
+use devdd::project::{Also, Message, Request};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,7 +161,8 @@ async fn down_leaves_nothing_ready() {
     let bench = bench().await;
     bench.warm().await;
     bench.save();
-    let removed = bench.handle.ask(|reply| Request::Down { volumes: false, reply }).await.unwrap().unwrap();
+    let removed =
+        bench.handle.ask(|reply| Request::Down { also: Also::default(), reply }).await.unwrap().unwrap();
     assert_eq!(removed.containers, 2);
     assert_eq!(bench.fake.containers(), Vec::<String>::new());
 }

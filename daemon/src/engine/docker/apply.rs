@@ -6,7 +6,7 @@ use super::host::some_map;
 use super::link::Connection;
 use super::park::Parking;
 use super::wire::Call;
-use super::{build, create, environment, ports, registry, snapshot, sync};
+use super::{build, create, environment, images, ports, registry, snapshot, sync};
 use crate::engine::spec::{Act, NetworkSpec, VolumeSpec};
 use crate::engine::{Applied, EngineError, Progress};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
@@ -84,6 +84,7 @@ pub(super) async fn apply(
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
         Act::Snapshot(spec) => snapshot::snapshot(connection, spec).await.map(made),
+        Act::RemoveImages { project } => images::remove(connection, project).await.map(done),
         Act::RemoveSnapshots { project, beyond } => {
             snapshot::remove(connection, project, beyond.as_ref()).await.map(done)
         }

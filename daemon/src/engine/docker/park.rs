@@ -23,9 +23,9 @@ use tokio::net::UnixStream;
 /// How long the park may take beyond the grace period: it kills then, and starts a process.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// How long before the time of its start, as the engine tells it, a container's mounts may have been made. A file of that
-/// age may have been mounted, or may have replaced what was.
-const TO_START: Duration = Duration::from_secs(2);
+/// How much older than a container's start, as the engine tells it, a file must be to be the one that was mounted: file
+/// systems stamp by a clock that stands still for some milliseconds.
+const OLDER: Duration = Duration::from_millis(100);
 
 /// What Docker gives a process to stop when nothing is said.
 const GRACE: Duration = Duration::from_secs(10);
@@ -212,7 +212,7 @@ async fn learn(
                 u64::try_from(meta.ctime()).map(|since| UNIX_EPOCH + Duration::from_secs(since + 1));
             meta.created().or_else(|_| changed.map_err(io::Error::other))
         });
-        born.is_ok_and(|born| born + TO_START < started)
+        born.is_ok_and(|born| born + OLDER < started)
     };
     Ok(known(folder, &found).filter(|known| known.mounts.iter().all(|(path, _)| is_older(path))))
 }
