@@ -245,11 +245,12 @@ async fn furnish<E: Engine>(
         files.extend(sync::at_first(service, developed));
     }
     // What is gone by now was never in this one, or is the image's.
-    files.retain(|source, _| source.symlink_metadata().is_ok());
+    files.retain(|_, source| source.symlink_metadata().is_ok());
     if files.is_empty() {
         return Ok(());
     }
-    let act = Act::Sync { container: container.to_owned(), files: files.into_iter().collect() };
+    let files = files.into_iter().map(|(target, source)| (source, target)).collect();
+    let act = Act::Sync { container: container.to_owned(), files };
     engine.apply(&act, &Progress::none()).await.map(drop)
 }
 
@@ -275,8 +276,8 @@ async fn react<E: Engine>(
 /// after it, because that takes a running container.
 async fn bring<E: Engine>(engine: &E, op: &Op, load: &Load, gone: bool) -> Result<(), EngineError> {
     let (Op::Start(_, id) | Op::Restart(_, id) | Op::Act(_, id)) = op else { return Ok(()) };
-    let files = load.files.iter().filter(|(source, _)| source.symlink_metadata().is_err() == gone);
-    let files: Vec<_> = files.map(|(source, target)| (source.clone(), target.clone())).collect();
+    let files = load.files.iter().filter(|(_, source)| source.symlink_metadata().is_err() == gone);
+    let files: Vec<_> = files.map(|(target, source)| (source.clone(), target.clone())).collect();
     if files.is_empty() {
         return Ok(());
     }

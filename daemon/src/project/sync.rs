@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// What one operation on a service has to bring with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Paths on the host and in the container.
-    pub files: BTreeMap<PathBuf, String>,
+    /// Places in the container, each with the file of the host that belongs there.
+    pub files: BTreeMap<String, PathBuf>,
     /// The rules of `develop.watch` whose command is to run afterwards.
     exec_rules: BTreeSet<usize>,
     /// The change asked for more than copying: what the service's `on_change` says.
@@ -25,7 +25,7 @@ pub struct Pending {
     waiting: BTreeMap<ServiceName, Load>,
     under_way: BTreeMap<ServiceName, Load>,
     /// By service: what was copied, or was to be, since its image was built: the next container has to be given it too.
-    since_build: BTreeMap<ServiceName, BTreeMap<PathBuf, String>>,
+    since_build: BTreeMap<ServiceName, BTreeMap<String, PathBuf>>,
 }
 
 fn replicas(blueprint: &Blueprint, service: &ServiceName) -> impl Iterator<Item = ServiceName> {
@@ -47,13 +47,13 @@ fn target(service: &Service, rule: &WatchRule, path: &Path) -> Option<String> {
 }
 
 /// Of these files, each with its rule, those that a new container is given at once, with where they belong.
-pub fn at_first(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<PathBuf, String> {
+pub fn at_first(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<String, PathBuf> {
     let rules = service.develop.as_ref().map(|develop| develop.watch.as_slice()).unwrap_or_default();
     let wanted = files.into_iter().filter_map(|(index, path)| {
         let rule = rules.get(index).filter(|rule| syncs_first(rule))?;
         Some((target(service, rule, &path)?, path))
     });
-    wanted.map(|(target, path)| (path, target)).collect()
+    wanted.collect()
 }
 
 /// Whether a rule has files copied before anything changes.
@@ -110,10 +110,10 @@ impl Pending {
             if change.action == Some(Action::SyncExec) {
                 load.exec_rules.insert(index);
             }
-            load.files.extend(target.clone().map(|target| (change.path.clone(), target)));
+            load.files.extend(target.clone().map(|target| (target, change.path.clone())));
         }
         if let Some(target) = target {
-            self.since_build.entry(change.service.clone()).or_default().insert(change.path.clone(), target);
+            self.since_build.entry(change.service.clone()).or_default().insert(target, change.path.clone());
         }
     }
 

@@ -97,3 +97,68 @@ fn an_image_without_a_shell_and_a_user_without_rights_are_synced_all_the_same() 
     world.expect(0, &["down"]);
     assert_eq!(world.leftovers(), "");
 }
+
+#[test]
+fn each_action_does_what_it_says_also_through_links_and_for_several_rules_on_one_path() {
+    let mut world = World::empty();
+    let port = free_port();
+    world.write(
+        "compose.yaml",
+        &format!(
+            "services:\n  web:\n    build: ./web\n    ports: ['{port}:80']\n    stop_signal: KILL\n    develop:\n      watch:\n        \
+             - {{ path: ./web/conf, action: sync+restart, target: /conf, include: [site.*] }}\n        \
+             - {{ path: ./web/trigger, action: restart }}\n        \
+             - {{ path: ./web/version, action: rebuild }}\n        \
+             - {{ path: ./web/pages, action: sync, target: /www/one, ignore: ['*.tmp'] }}\n        \
+             - {{ path: ./web/pages, action: sync, target: /www/two, include: ['*.html'] }}\n        \
+             - {{ path: ./linked, action: sync, target: /www/linked }}\n"
+        ),
+    );
+    world.write(
+        "web/Dockerfile",
+        "FROM busybox:1\nCOPY version /www/version\nCOPY conf /conf\n\
+         CMD [\"sh\", \"-c\", \"echo start >> /www/starts; cp /conf/site.conf /www/conf; exec httpd -f -h /www\"]\n",
+    );
+    world.write("web/version", "1");
+    world.write("web/conf/site.conf", "a");
+    world.write("web/trigger/now", "");
+    world.write("web/pages/index.html", "first");
+    world.write("elsewhere/page.html", "one");
+    std::os::unix::fs::symlink("elsewhere", world.root.join("linked")).unwrap();
+    world.start();
+    world.expect(0, &["up"]);
+    let page = |path: &str, end: &str| world.until_served(port, path, |answer| answer.ends_with(end));
+    let missing = |path: &str| world.until_served(port, path, |answer| answer.contains("404"));
+    let first = world.service("web")["container"]["id"].clone();
+    page("/starts", "\r\n\r\nstart\n");
+    page("/conf", "a");
+
+    world.write("web/conf/site.conf", "b");
+    page("/conf", "b");
+    page("/starts", "\r\n\r\nstart\nstart\n");
+    world.write("web/trigger/now", "!");
+    page("/starts", "\r\n\r\nstart\nstart\nstart\n");
+
+    // One folder, two places, each by its own rule.
+    world.write("web/pages/draft.tmp", "draft");
+    world.write("web/pages/notes.txt", "notes");
+    std::os::unix::fs::symlink("index.html", world.root.join("web/pages/alias.html")).unwrap();
+    world.write("web/pages/index.html", "second");
+    page("/one/index.html", "second");
+    page("/two/index.html", "second");
+    page("/one/notes.txt", "notes");
+    page("/two/alias.html", "second");
+    missing("/two/notes.txt");
+    missing("/one/draft.tmp");
+    // A link's folder is where the files are.
+    world.write("elsewhere/page.html", "two");
+    page("/linked/page.html", "two");
+    let web = world.service("web");
+    assert_eq!((&web["container"]["id"], &web["restarts"]), (&first, &serde_json::json!(2)), "{web:#}");
+
+    world.write("web/version", "2");
+    page("/version", "2");
+    assert_ne!(world.service("web")["container"]["id"], first, "its image was not built again");
+    world.expect(0, &["down"]);
+    assert_eq!(world.leftovers(), "");
+}
