@@ -95,16 +95,16 @@ pub(super) async fn log(
     let events = app.registry.surroundings().hub.subscribe(None);
     let history = &app.registry.surroundings().history;
     let mut log = history.log(&id, query.follow).await;
-    if query.follow
-        && matches!(log, Err(HistoryError::UnknownRun(_)))
-        && let Some(run) = awaited(&app, &id).await
-    {
-        tokio::select! {
-            () = begun(events, &id, &run.project) => {}
-            () = app.shutdown.cancelled() => {
-                return Err(Problem::new(Code::ShuttingDown, format!("devd goes down before {id} began")).into());
+    if query.follow && matches!(log, Err(HistoryError::UnknownRun(_))) {
+        if let Some(run) = awaited(&app, &id).await {
+            tokio::select! {
+                () = begun(events, &id, &run.project) => {}
+                () = app.shutdown.cancelled() => {
+                    return Err(Problem::new(Code::ShuttingDown, format!("devd goes down before {id} began")).into());
+                }
             }
         }
+        // Also where nobody waits for it: it may have begun and ended since the first look.
         log = history.log(&id, true).await;
         if matches!(log, Err(HistoryError::LogGone(_))) {
             // It was called off before it began, and has written nothing.

@@ -39,18 +39,27 @@ pub struct Done {
     pub build_owed: bool,
 }
 
-/// Runs a job and reports, also when that panics: a run that never ended would be waited for for ever.
+/// Records the beginning of a run, and then tells it: who hears of a run may ask for it.
+pub async fn begins(history: History, hub: Hub, run: Run) {
+    if let Err(error) = history.begin(&run).await {
+        tracing::error!(run = %run.id, %error, "a run could not be recorded");
+    }
+    hub.tell(&run.project.clone(), What::RunStarted { run: Box::new(run) });
+}
+
+/// Runs a job, caused by an event of that time, and reports, also when that panics: a run that never ended would be
+/// waited for for ever.
 pub async fn execute<E: Engine>(
     pool: Pool<E>,
     history: History,
     job: Job,
     run: Run,
-    event_age: Duration,
+    event: Instant,
     cancel: CancellationToken,
     sender: mpsc::UnboundedSender<Message>,
 ) {
     let mut lost = run.clone();
-    let work = tokio::spawn(work(pool, history.clone(), job, run, event_age, cancel, sender.clone()));
+    let work = tokio::spawn(work(pool, history.clone(), job, run, event, cancel, sender.clone()));
     if let Err(error) = work.await {
         tracing::error!(run = %lost.id, %error, "a run was lost to a defect in devd");
         let result = Err(RunError::NotRun(format!("a defect in devd: {error}")));
@@ -68,14 +77,11 @@ async fn work<E: Engine>(
     history: History,
     job: Job,
     mut run: Run,
-    event_age: Duration,
+    event: Instant,
     cancel: CancellationToken,
     sender: mpsc::UnboundedSender<Message>,
 ) {
     let began = Instant::now();
-    if let Err(error) = history.begin(&run).await {
-        tracing::error!(run = %run.id, %error, "a run could not be recorded");
-    }
     let (output, chunks) = mpsc::channel(64);
     let (progress, lines) = mpsc::channel(64);
     let sink = tokio::spawn(write(history.clone(), run.id.clone(), chunks, lines));
@@ -91,19 +97,19 @@ async fn work<E: Engine>(
             Stage::Released => "released",
         };
         let mut stages = stages.lock().unwrap_or_else(PoisonError::into_inner);
-        stages.push(stage_at(name, event_age + began.elapsed()));
+        stages.push(stage_at(name, event.elapsed()));
     };
     let result = warm::run(&pool, &job, output, &Progress::to(progress), &cancel, stage).await;
     let written = sink.await.unwrap_or_default();
-    let took = began.elapsed();
+    let (took, done) = (began.elapsed(), event.elapsed());
     run.finished_at = Some(clock::now_text());
     run.duration_ms = Some(took.as_millis() as u64);
     run.stages.extend(stages.into_inner().unwrap_or_else(PoisonError::into_inner));
     let built = run.stages.iter().any(|stage| stage.name == "images");
     if let Some(first) = written.first_output {
-        run.stages.push(stage_at("first_output", event_age + first.duration_since(began)));
+        run.stages.push(stage_at("first_output", first.duration_since(event)));
     }
-    run.stages.push(stage_at("done", event_age + took));
+    run.stages.push(stage_at("done", done));
     let paths = paths(&job);
     let reported = result.as_ref().ok().and_then(|ended| report::junit(&ended.reports, &paths));
     let summary = reported.or_else(|| written.parser.and_then(|parser| parser.finish(&paths)));

@@ -117,14 +117,19 @@ impl<E: Engine> Loop<E> {
             run.paths = self.paths.remove(&service).unwrap_or_default().into_iter().collect();
         }
         self.queued.remove(&id);
-        self.surroundings.hub.tell(&job.project, What::RunStarted { run: Box::new(run.clone()) });
         let cancel = CancellationToken::new();
 
         self.publisher.running.insert(service, run.clone());
         let (pool, history) = (self.pool.clone(), self.surroundings.history.clone());
+        let beginning = runs::begins(history.clone(), self.surroundings.hub.clone(), run.clone());
+        let event = self.clock.instant(event);
         let work =
-            runs::execute(pool, history, job, run.clone(), age, cancel.clone(), self.executor.sender());
-        self.live.insert(id, Live { run, cancel, task: tokio::spawn(work) });
+            runs::execute(pool, history, job, run.clone(), event, cancel.clone(), self.executor.sender());
+        let task = tokio::spawn(async move {
+            beginning.await;
+            work.await;
+        });
+        self.live.insert(id, Live { run, cancel, task });
     }
 
     pub(super) fn job(&self, service: &ServiceName, args: Vec<String>) -> Option<Job> {

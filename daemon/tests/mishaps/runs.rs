@@ -81,3 +81,14 @@ async fn a_run_that_waits_ends_with_its_daemon() {
     let run = world.history().get(&waiting).await.unwrap().unwrap();
     assert_eq!(run.state, TestsState::Cancelled);
 }
+
+#[tokio::test]
+async fn a_run_that_is_told_to_have_begun_can_be_asked_for() {
+    let world = World::up().await;
+    let mut events = world.listen();
+    let id = world.request(&["here"]).await;
+    heard(&mut events, "its beginning", |what| matches!(what, What::RunStarted { run } if run.id == id))
+        .await;
+    assert!(world.history().log(&id, true).await.is_ok());
+    assert_eq!(world.history().get(&id).await.unwrap().map(|run| run.id), Some(id));
+}
