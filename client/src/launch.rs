@@ -62,7 +62,8 @@ async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
         .envs(paths::variables(&["DEVD_SOCKET", "DEVD_CONFIG", "DOCKER_CONFIG", "DOCKER_CERT_PATH"])?)
         // In this command's process group until it begins a session of its own, which the leader of a group cannot.
         .stderr(stderr);
-    begin(&program, command, folder, &mut log).await.map(drop)
+    let begun = begin(&program, command, folder, &mut log).await;
+    begun.map(drop).map_err(|error| error.help("devd daemon logs"))
 }
 
 /// Starts the daemon, and waits until it is ready. What it writes until then is in `log`.
@@ -83,14 +84,13 @@ pub(crate) async fn begin(
         .map_err(|error| Error::unreachable(format!("cannot start {}: {error}", program.display())))?;
     match begun(ready.wait(), child.wait()).await {
         Some(Begun::Ready(outcome)) => outcome.map(|()| child),
-        Some(Begun::Ended(status)) => Err(died(program, &status, log)),
+        Some(Begun::Ended(status)) => Err(died(program, "did not start", &status, log)),
         None => Err(Error::unreachable(format!(
             "{} was started, but is not ready after {} s{}",
             program.display(),
             PATIENCE.as_secs(),
             last_lines(log)
-        ))
-        .help("devd daemon logs")),
+        ))),
     }
 }
 
@@ -112,10 +112,9 @@ async fn begun<R, E>(ready: impl Future<Output = R>, end: impl Future<Output = E
     }
 }
 
-fn died(program: &Path, status: &io::Result<ExitStatus>, log: &mut File) -> Error {
+pub(crate) fn died(program: &Path, what: &str, status: &io::Result<ExitStatus>, log: &mut File) -> Error {
     let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
-    Error::unreachable(format!("{} did not start ({how}){}", program.display(), last_lines(log)))
-        .help("devd daemon logs")
+    Error::unreachable(format!("{} {what} ({how}){}", program.display(), last_lines(log)))
 }
 
 /// The end of what the daemon wrote, as the lines under an error.

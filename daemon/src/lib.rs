@@ -45,8 +45,8 @@ pub struct Config {
     pub runs: usize,
     /// What the user set.
     pub settings: settings::Settings,
-    /// Reacts to changes of files.
-    pub follow: bool,
+    /// It serves one command: files are not followed, and its projects go with it.
+    pub once: bool,
 }
 
 /// What is on disk is read once, and stays so for this daemon.
@@ -77,7 +77,7 @@ pub async fn run(
     let history = History::open(&config.state_dir)?;
     let (notices, received) = mpsc::unbounded_channel();
     let watcher = Watcher::new(notices)?;
-    let received = if config.follow { received } else { only_ready(received) };
+    let received = if config.once { only_ready(received) } else { received };
     let limits = devd_logic::Limits { runs: config.runs };
     let pool = &config.settings.pool;
     let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));
@@ -94,6 +94,7 @@ pub async fn run(
     ready();
     let farewell = async {
         shutdown.cancelled().await;
+        let removed = if config.once { remove_all(&registry).await } else { Ok(()) };
         if tokio::time::timeout(FAREWELL, registry.close()).await.is_err() {
             tracing::warn!("test runs did not end in time; the next start removes what is left of them");
         }
@@ -101,9 +102,20 @@ pub async fn run(
         streams.cancel();
         // Registrations and verdicts on their way to the disk.
         registry.surroundings().history.close().await;
+        removed
     };
-    let (served, ()) = tokio::join!(serving.into_future(), farewell);
+    let (served, removed) = tokio::join!(serving.into_future(), farewell);
     served?;
     drop(bound);
+    removed
+}
+
+/// Takes every project down, with all that was made for it.
+async fn remove_all(registry: &registry::Registry<AnyEngine>) -> anyhow::Result<()> {
+    for project in registry.all() {
+        let also = project::Also { volumes: true, images: true };
+        let removed = registry.remove(&project.name, also).await;
+        removed.map_err(|problem| anyhow::anyhow!("{} was not removed: {}", project.name, problem.title))?;
+    }
     Ok(())
 }

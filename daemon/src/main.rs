@@ -33,9 +33,10 @@ struct Flags {
     /// Leave the terminal and log to devdd.log in the state folder.
     #[arg(long)]
     background: bool,
-    /// As `devd ci` wants it: files are not followed, and the daemon ends with the process that started it.
-    #[arg(long, hide = true)]
-    ci: bool,
+    /// As `devd ci` wants it: files are not followed, the daemon ends with the process that started it, and takes its
+    /// projects and this folder with it.
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    ci: Option<PathBuf>,
     /// The engine to work with.
     #[arg(long, value_enum, default_value_t = EngineKind::Docker, hide = true)]
     engine: EngineKind,
@@ -49,7 +50,13 @@ enum EngineKind {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    match serve(&flags) {
+    let outcome = serve(&flags);
+    if let Some(folder) = &flags.ci
+        && let Err(error) = std::fs::remove_dir_all(folder)
+    {
+        complain(&format!("error: cannot remove {}: {error}", folder.display()));
+    }
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {error:#}"));
@@ -65,7 +72,7 @@ fn complain(message: &str) {
 
 fn serve(flags: &Flags) -> anyhow::Result<()> {
     // First of all, while there are no threads: until then Ctrl-C in the terminal ends this too, and nothing is begun.
-    if flags.ci {
+    if flags.ci.is_some() {
         end_with_parent()?;
     }
     let alone = if flags.background { leave_terminal() } else { Ok(()) };
@@ -109,7 +116,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             EngineKind::Fake => AnyEngine::Fake(Fake::default()),
         };
         let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let config = devdd::Config { state_dir, runs, settings, follow: !flags.ci };
+        let config = devdd::Config { state_dir, runs, settings, once: flags.ci.is_some() };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "devdd");
         let ready = || {
             if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {

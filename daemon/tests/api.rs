@@ -35,7 +35,7 @@ impl Daemon {
         let bound = socket::bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let config = devdd::Config {
-            follow: true,
+            once: false,
             state_dir: dir.path().join("state"),
             runs: 2,
             settings: devdd::settings::Settings::default(),

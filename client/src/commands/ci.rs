@@ -3,6 +3,8 @@
 mod daemon;
 mod github;
 mod junit;
+#[cfg(test)]
+mod samples;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -14,7 +16,7 @@ use crate::signal::Signals;
 use clap::{Args, ValueEnum};
 use daemon::Daemon;
 use devd_proto::{
-    ProjectName, RegisterRequest, Registered, Resolved, Run, RunRequest, Runs, RunsStarted, TestsState,
+    ProjectName, RegisterRequest, Registered, Resolved, Run, RunRequest, RunsStarted, TestsState,
 };
 use std::path::PathBuf;
 
@@ -52,17 +54,15 @@ pub(crate) async fn run(context: &Context, ci: Ci) -> Result<Exit, Error> {
         daemon = Daemon::start() => daemon?,
         number = signals.next() => return Err(Error::Interrupted(number)),
     };
-    let mut project = None;
     let outcome = tokio::select! {
-        outcome = tests(context, &daemon.client, &ci, &mut project) => outcome,
+        outcome = tests(context, &daemon.client, &ci) => outcome,
         number = signals.next() => Err(Error::Interrupted(number)),
     };
-    if outcome.is_err() && !context.ui.json {
+    if matches!(outcome, Err(Error::Interrupted(_))) && !context.ui.json {
         context.ui.note("\ncleaning up …");
     }
-    let cleaned = daemon.end(project.as_ref(), &mut signals).await;
+    let cleaned = daemon.end(&mut signals).await;
     let runs = outcome?;
-    cleaned?;
     if let Some(file) = &ci.junit {
         let written = junit::report(&runs).and_then(|text| std::fs::write(file, text));
         written.map_err(|error| Error::local(format!("cannot write {}: {error}", file.display())))?;
@@ -72,16 +72,13 @@ pub(crate) async fn run(context: &Context, ci: Ci) -> Result<Exit, Error> {
     {
         context.ui.print(&github::annotations(&runs, &github::workspace()))?;
     }
-    super::test::report(context, runs)
+    let exit = super::test::report(context, runs)?;
+    // A verdict is one also where something could not be removed.
+    cleaned.map(|()| exit)
 }
 
-/// Runs them to their end. The project is named as soon as there is anything of it.
-async fn tests(
-    context: &Context,
-    client: &Client,
-    ci: &Ci,
-    named: &mut Option<ProjectName>,
-) -> Result<Vec<Run>, Error> {
+/// Runs them to their end.
+async fn tests(context: &Context, client: &Client, ci: &Ci) -> Result<Vec<Run>, Error> {
     let found: Resolved = client.post("/v1/resolve", &project::source(&context.globals)?).await?;
     // Nobody else's containers have this name.
     let name = ProjectName::new(format!("{}-ci-{}", found.project, std::process::id()));
@@ -90,7 +87,6 @@ async fn tests(
         project_name: Some(name.to_string()),
         ..project::register(&context.globals)?
     };
-    *named = Some(name.clone());
     let registered: Registered = client.post("/v1/projects", &request).await?;
     for warning in &registered.warnings {
         context.ui.draw(&style::diagnostic(warning));
@@ -112,7 +108,7 @@ async fn tests(
     let started: RunsStarted = client.post("/v1/runs", &request).await?;
     if started.runs.is_empty() {
         context.ui.note("no service has tests");
-        return Ok(Runs::default().runs);
+        return Ok(Vec::new());
     }
     super::test::wait(context, client, &name, &started.runs).await
 }

@@ -75,12 +75,7 @@ async fn find(context: &Context) -> Result<(Client, ProjectName, Option<Vec<Stri
     Ok((client, name, services))
 }
 
-pub(super) async fn remove(
-    client: &Client,
-    name: &ProjectName,
-    volumes: bool,
-    images: bool,
-) -> Result<Removed, Error> {
+async fn remove(client: &Client, name: &ProjectName, volumes: bool, images: bool) -> Result<Removed, Error> {
     // An older daemon knows nothing of images, and need not when nobody asks for them.
     let images = if images { "&images=true" } else { "" };
     client.delete(&format!("{}?volumes={volumes}{images}", project::path(name))).await

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// Every command line that needs nothing to parse but itself.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "up",
     "down",
     "status",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 24] = [
     "exec",
     "shell",
     "build",
+    "ci",
     "config",
     "why",
     "events",

@@ -5,6 +5,7 @@
 mod bad_luck;
 mod bases;
 mod branch_switch;
+mod ci;
 mod citizen;
 mod example;
 mod follow;

@@ -26,8 +26,10 @@ pub(super) fn annotations(runs: &[Run], workspace: &Path) -> String {
         if run.failures.is_empty() {
             let code = || run.exit_code.map(|code| format!("exit code {code}"));
             let why = run.reason.clone().or_else(code).unwrap_or_default();
+            let could_run = run.state != TestsState::Error;
+            let what = if could_run { "the tests failed" } else { "the tests could not be run" };
             let title = property(run.service.as_str());
-            out.push_str(&format!("::error title={title}::{}\n", data(&format!("the tests failed: {why}"))));
+            out.push_str(&format!("::error title={title}::{}\n", data(&format!("{what}: {why}"))));
         }
     }
     out
@@ -39,4 +41,29 @@ fn data(text: &str) -> String {
 
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{failed, run};
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn what_failed_stands_at_its_line_and_the_rest_at_its_service() {
+        let mut lost = run("web", TestsState::Error);
+        lost.reason = Some("no such image: 100% gone".to_owned());
+        let runs = [failed("api"), lost, run("db", TestsState::Passed)];
+        expect![[r#"
+            ::error file=api/test_a.py,line=7,title=api%3A test_a%2C b::1 != 2%0Areally
+            ::error title=web::the tests could not be run: no such image: 100%25 gone
+        "#]]
+        .assert_eq(&annotations(&runs, Path::new("/src/shop")));
+    }
+
+    #[test]
+    fn a_file_outside_of_the_checkout_keeps_its_whole_path() {
+        let text = annotations(&[failed("api")], Path::new("/elsewhere"));
+        assert!(text.starts_with("::error file=/src/shop/api/test_a.py,"), "{text}");
+    }
 }

@@ -40,46 +40,50 @@ fn suite(writer: &mut Writer<Vec<u8>>, run: &Run) -> io::Result<()> {
     for (name, number) in numbers {
         element = element.with_attribute((name, number.to_string().as_str()));
     }
-    element
+    let element = element
         .with_attribute(("time", seconds(run).as_str()))
-        .with_attribute(("timestamp", run.started_at.as_str()))
-        .write_inner_content(|writer| {
-            for failure in &run.failures {
-                let mut case = writer
-                    .create_element("testcase")
-                    .with_attribute(("classname", run.service.as_str()))
-                    .with_attribute(("name", failure.name.as_str()));
-                if let Some(file) = &failure.file {
-                    case = case.with_attribute(("file", file.as_str()));
-                }
-                if let Some(line) = failure.line {
-                    case = case.with_attribute(("line", line.to_string().as_str()));
-                }
-                case.write_inner_content(|writer| problem(writer, "failure", &failure.message))?;
+        .with_attribute(("timestamp", run.started_at.as_str()));
+    if run.failures.is_empty() && !of_run {
+        return element.write_empty().map(drop);
+    }
+    element.write_inner_content(|writer| {
+        for failure in &run.failures {
+            let mut case = writer
+                .create_element("testcase")
+                .with_attribute(("classname", run.service.as_str()))
+                .with_attribute(("name", failure.name.as_str()));
+            if let Some(file) = &failure.file {
+                case = case.with_attribute(("file", file.as_str()));
             }
-            if of_run {
-                let case = writer
-                    .create_element("testcase")
-                    .with_attribute(("classname", run.service.as_str()))
-                    .with_attribute(("name", "tests"))
-                    .with_attribute(("time", seconds(run).as_str()));
-                if passed {
-                    case.write_empty()?;
-                } else {
-                    let code = || run.exit_code.map(|code| format!("exit code {code}"));
-                    let why = run.reason.clone().or_else(code).unwrap_or_default();
-                    let kind = if could_run { "failure" } else { "error" };
-                    case.write_inner_content(|writer| problem(writer, kind, &why))?;
-                }
+            if let Some(line) = failure.line {
+                case = case.with_attribute(("line", line.to_string().as_str()));
             }
-            Ok(())
-        })?;
+            case.write_inner_content(|writer| problem(writer, "failure", &failure.message))?;
+        }
+        if of_run {
+            let case = writer
+                .create_element("testcase")
+                .with_attribute(("classname", run.service.as_str()))
+                .with_attribute(("name", "tests"))
+                .with_attribute(("time", seconds(run).as_str()));
+            if passed {
+                case.write_empty()?;
+            } else {
+                let code = || run.exit_code.map(|code| format!("exit code {code}"));
+                let why = run.reason.clone().or_else(code).unwrap_or_default();
+                let kind = if could_run { "failure" } else { "error" };
+                case.write_inner_content(|writer| problem(writer, kind, &why))?;
+            }
+        }
+        Ok(())
+    })?;
     Ok(())
 }
 
 fn problem(writer: &mut Writer<Vec<u8>>, kind: &str, message: &str) -> io::Result<()> {
     // XML has no way to say other control characters.
-    let text: String = message.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let text: String =
+        message.trim().chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     writer
         .create_element(kind)
@@ -91,4 +95,58 @@ fn problem(writer: &mut Writer<Vec<u8>>, kind: &str, message: &str) -> io::Resul
 fn seconds(run: &Run) -> String {
     let milliseconds = run.duration_ms.unwrap_or_default();
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{failed, run};
+    use super::*;
+    use expect_test::expect;
+
+    fn text(runs: &[Run]) -> String {
+        String::from_utf8(report(runs).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn tests_that_failed_are_named_and_the_others_counted() {
+        let mut passed = run("db", TestsState::Passed);
+        (passed.passed, passed.failed, passed.skipped) = (Some(5), Some(0), Some(1));
+        expect![[r#"
+            <?xml version="1.0" encoding="UTF-8"?>
+            <testsuites>
+              <testsuite name="api" tests="3" failures="1" errors="0" skipped="0" time="1.002" timestamp="2026-01-02T03:04:05.678Z">
+                <testcase classname="api" name="test_a, b" file="/src/shop/api/test_a.py" line="7">
+                  <failure message="1 != 2">1 != 2
+            really</failure>
+                </testcase>
+              </testsuite>
+              <testsuite name="db" tests="6" failures="0" errors="0" skipped="1" time="1.002" timestamp="2026-01-02T03:04:05.678Z"/>
+            </testsuites>
+        "#]]
+        .assert_eq(&text(&[failed("api"), passed]));
+    }
+
+    #[test]
+    fn a_run_whose_tests_are_unknown_is_one_test() {
+        let mut broken = run("api", TestsState::Error);
+        broken.reason = Some("no <such> image\u{1b}[0m".to_owned());
+        let mut ended = run("web", TestsState::Failed);
+        ended.exit_code = Some(137);
+        expect![[r#"
+            <?xml version="1.0" encoding="UTF-8"?>
+            <testsuites>
+              <testsuite name="api" tests="1" failures="0" errors="1" skipped="0" time="1.002" timestamp="2026-01-02T03:04:05.678Z">
+                <testcase classname="api" name="tests" time="1.002">
+                  <error message="no &lt;such&gt; image[0m">no &lt;such&gt; image[0m</error>
+                </testcase>
+              </testsuite>
+              <testsuite name="web" tests="1" failures="1" errors="0" skipped="0" time="1.002" timestamp="2026-01-02T03:04:05.678Z">
+                <testcase classname="web" name="tests" time="1.002">
+                  <failure message="exit code 137">exit code 137</failure>
+                </testcase>
+              </testsuite>
+            </testsuites>
+        "#]]
+        .assert_eq(&text(&[broken, ended]));
+    }
 }
