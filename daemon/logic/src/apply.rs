@@ -33,7 +33,8 @@ impl State {
                 }
             }
             Event::StoppedOutside(name) => {
-                for state in self.containers_of(&name) {
+                // What the user stopped is told late where it is several containers, or the engine has much to do.
+                for state in self.containers_of(&name).filter(|state| !state.stopped) {
                     state.outside.says();
                 }
                 self.view.spoil();

@@ -110,6 +110,17 @@ fn what_devd_restarts_itself_was_stopped_by_nobody_else() {
 }
 
 #[test]
+fn what_the_user_stops_was_stopped_by_nobody_else_however_late_the_engine_tells_it() {
+    let mut world = up();
+    world.tell(Event::StopRequested(name("web")));
+    world.settle();
+    world.tell(Event::ToldToEnd(name("web")));
+    world.tell(Event::StoppedOutside(name("web")));
+    world.settle();
+    assert_eq!(state(&world, "web"), (ServiceState::Stopped, None));
+}
+
+#[test]
 fn a_stack_that_compose_made_from_these_files_is_taken_over_as_it_is() {
     let mut world = up();
     world.foreign(true);
