@@ -150,3 +150,17 @@ fn a_run_asked_for_amid_a_save_leaves_nothing_of_that_save() {
     let at = format!("{:>5}ms run api", (start + ms(10)).as_millis());
     assert_eq!(count(&world, &at), 1, "it did not settle\n{}", world.log.join("\n"));
 }
+
+#[test]
+fn a_project_that_goes_down_does_not_come_up_again_after_a_crash() {
+    let mut world = up();
+    world.tell(Event::DownRequested { volumes: false });
+    let memory = world.state.memory();
+    let seen = world.look();
+    let mut state = State::new("shop".into(), Limits::default(), memory, 1);
+    state.step(ms(0), Event::Loaded(Box::new(shop())));
+    for effect in state.step(ms(5), Event::Observed(Box::new(seen))) {
+        assert!(matches!(effect, Effect::Op { op: Op::Stop(..), .. }), "{effect:?}");
+    }
+    assert!(!state.wanted(&name("api")));
+}
