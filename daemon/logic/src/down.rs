@@ -72,7 +72,8 @@ impl State {
         true
     }
 
-    /// A service whose container is still there and that needs this one; members of a circle do not wait for each other.
+    /// A service whose container is still there and that needs this one; members of a circle do not wait for each other,
+    /// and nobody waits for what cannot be removed.
     fn standing_dependent(&self, seen: &Observed, name: &ServiceName) -> Option<ServiceName> {
         self.desired.services.iter().find_map(|(other, service)| {
             let needs = service
@@ -80,7 +81,9 @@ impl State {
                 .iter()
                 .any(|need| need.service == *name && need.condition != Condition::Completed);
             let circle = self.desired.closure(&[name.clone()].into()).contains(other);
-            (needs && !circle && seen.main(other).is_some()).then(|| other.clone())
+            let failure = self.failures.get(&Subject::Service(other.clone()));
+            let stays = failure.is_some_and(|failure| failure.attempts >= ATTEMPTS);
+            (needs && !circle && !stays && seen.main(other).is_some()).then(|| other.clone())
         })
     }
 

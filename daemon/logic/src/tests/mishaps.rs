@@ -164,3 +164,16 @@ fn a_project_that_goes_down_does_not_come_up_again_after_a_crash() {
     }
     assert!(!state.wanted(&name("api")));
 }
+
+#[test]
+fn a_container_that_cannot_be_removed_does_not_keep_others_from_going_down() {
+    let mut world = up();
+    // Each attempt at the one that others wait for.
+    world.luck.extend([Luck::Refused; 3]);
+    world.tell(Event::DownRequested { volumes: false });
+    world.settle();
+    assert_eq!(count(&world, "remove web"), 3);
+    assert_eq!(count(&world, "remove api"), 1, "{}", world.log.join("\n"));
+    assert_eq!(count(&world, "remove db"), 1);
+    assert_eq!(count(&world, "gone"), 1);
+}
