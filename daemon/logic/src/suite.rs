@@ -240,6 +240,8 @@ impl SuiteState {
                     self.done = Some(running.generation);
                 }
             }
+            // Who calls off some of the tests says nothing of the whole.
+            Outcome::Cancelled if running.called_off && partial => self.superseded = 0,
             Outcome::Cancelled if running.called_off => {
                 self.superseded = 0;
                 self.done = Some(running.generation);

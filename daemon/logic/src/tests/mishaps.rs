@@ -177,3 +177,17 @@ fn a_container_that_cannot_be_removed_does_not_keep_others_from_going_down() {
     assert_eq!(count(&world, "remove db"), 1);
     assert_eq!(count(&world, "gone"), 1);
 }
+
+#[test]
+fn to_call_off_some_of_the_tests_calls_off_no_more() {
+    let mut world = up();
+    world.save("api", "api/main.py", 200, Reaction::None, false);
+    let run = world.state.reserve_run();
+    let args = vec!["-k".to_owned(), "one".to_owned()];
+    world.tell(Event::TestRequested { service: name("api"), run: run.clone(), args });
+    world.wait(ms(10));
+    world.tell(Event::CancelRequested { run });
+    world.settle();
+    assert_eq!(count(&world, "run api"), 2, "{}", world.log.join("\n"));
+    assert!(world.state.status(world.now).services[&name("api")].tests.current);
+}
