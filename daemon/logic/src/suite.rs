@@ -17,6 +17,8 @@ pub(crate) struct SuiteState {
     pub(crate) verdict: Option<Verdict>,
     /// The generation that needs no run by itself: tested, or called off by the user.
     done: Option<u64>,
+    /// The generation whose run the user called off.
+    called_off: Option<u64>,
     /// Whether the files could be compared with those of an earlier verdict.
     pub(crate) baseline: bool,
     pub(crate) running: Option<Running>,
@@ -122,8 +124,13 @@ impl SuiteState {
 
     /// The user wants it all to be as it should: what was called off is due again.
     pub(crate) fn reconsider(&mut self) {
-        if self.verdict.take_if(|verdict| verdict.outcome == Outcome::Cancelled).is_some() {
+        self.verdict.take_if(|verdict| verdict.outcome == Outcome::Cancelled);
+        if self.called_off.take().is_some_and(|generation| self.done == Some(generation)) {
             self.done = None;
+        }
+        // One that is being ended ends all the same.
+        if let Some(running) = &mut self.running {
+            running.called_off = false;
         }
     }
 
@@ -245,6 +252,7 @@ impl SuiteState {
             Outcome::Cancelled if running.called_off => {
                 self.superseded = 0;
                 self.done = Some(running.generation);
+                self.called_off = self.done;
                 if self.verdict.is_none() {
                     self.verdict =
                         Some(Verdict { generation: running.generation, outcome: Outcome::Cancelled });

@@ -191,3 +191,21 @@ fn to_call_off_some_of_the_tests_calls_off_no_more() {
     assert_eq!(count(&world, "run api"), 2, "{}", world.log.join("\n"));
     assert!(world.state.status(world.now).services[&name("api")].tests.current);
 }
+
+#[test]
+fn up_runs_what_was_called_off_also_when_an_older_verdict_is_there_or_the_run_is_still_ending() {
+    for ended in [true, false] {
+        let mut world = up();
+        world.save("api", "api/main.py", 1, Reaction::None, true);
+        let run = world.state.status(world.now).services[&name("api")].tests.run.clone();
+        world.tell(Event::CancelRequested { run: run.expect("a run under way") });
+        if ended {
+            world.settle();
+            assert_eq!(count(&world, "run api"), 1, "it was called off");
+        }
+        world.tell(Event::UpRequested { services: [].into(), build: false });
+        world.settle();
+        assert_eq!(count(&world, "run api"), 2, "{}", world.log.join("\n"));
+        world.check_converged();
+    }
+}
