@@ -17,17 +17,16 @@ pub(crate) struct Down {
 const ATTEMPTS: u32 = 3;
 
 impl State {
+    /// Ends all runs: that takes no look at the engine, and whoever waits for it to answer need not wait for tests as well.
+    pub(crate) fn plan_no_runs(&self, plan: &mut Plan) {
+        let running = self.suites.values().filter_map(|suite| suite.running.as_ref());
+        plan.cancels.extend(running.filter(|running| !running.cancelling).map(|running| running.id.clone()));
+    }
+
     /// Plans the removal of everything: services in the reverse order of their needs, then networks, then volumes.
     pub(crate) fn plan_down(&self, now: Moment, seen: &Observed, down: &Down, plan: &mut Plan) {
         let mut left = !self.flying.is_empty();
-        for suite in self.suites.values() {
-            if let Some(running) = &suite.running {
-                left = true;
-                if !running.cancelling {
-                    plan.cancels.push(running.id.clone());
-                }
-            }
-        }
+        left |= self.suites.values().any(|suite| suite.running.is_some());
         left |= !self.held.is_empty();
         for id in seen.environments.iter().filter(|id| !self.held.contains(id)) {
             left |= self.remove(now, Op::RemoveEnvironment(id.clone()), plan);

@@ -44,6 +44,7 @@ impl Plan {
 pub(crate) fn plan(state: &State, now: Moment) -> Plan {
     let mut plan = Plan { look: state.view.wants_look(now), wake: state.view.retry(), ..Plan::default() };
     if let Some(down) = &state.down {
+        state.plan_no_runs(&mut plan);
         if let Some(seen) = state.view.fresh() {
             state.plan_down(now, seen, down, &mut plan);
         }

@@ -209,3 +209,13 @@ fn up_runs_what_was_called_off_also_when_an_older_verdict_is_there_or_the_run_is
         world.check_converged();
     }
 }
+
+#[test]
+fn down_ends_runs_also_while_the_engine_does_not_answer() {
+    let mut world = up();
+    world.save("api", "api/main.py", 1, Reaction::None, true);
+    world.engine(true);
+    world.wait(ms(50));
+    world.tell(Event::DownRequested { volumes: false });
+    assert_eq!(count(&world, "cancel shop-"), 1, "{}", world.log.join("\n"));
+}
