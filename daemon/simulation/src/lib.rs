@@ -10,10 +10,14 @@
 //! in memory, in the daemon's own tests.
 
 pub mod check;
+mod due;
 pub mod engine;
 pub mod files;
 pub mod ledger;
 pub mod life;
+mod project;
+mod reasons;
+mod runs;
 pub mod shrink;
 pub mod story;
 pub mod world;

@@ -1,20 +1,18 @@
 //! The lives of devd: what it is told, and what becomes of what it wishes for.
 
+use crate::due::Due;
 use crate::engine::Work;
-use crate::files::{PROJECTS, suites};
-use crate::ledger::{Cause, Flight, Ledger};
+use crate::files::PROJECTS;
+use crate::ledger::{Flight, Ledger};
 use crate::story::{Luck, Step};
-use crate::world::{Due, LiveRun, Record, Tested, World, ms};
+use crate::world::{World, ms};
 use devd_logic::{
-    Desired, Effect, EnvironmentId, Event, Limits, Memory, Moment, Op, OpError, OpId, Outcome, Pull,
-    Reaction, RunCause, State, Subject, replica,
+    Desired, Effect, Event, Limits, Memory, Moment, Op, OpError, OpId, State, Subject, replica,
 };
-use devd_proto::{RunId, ServiceName};
+use devd_proto::ServiceName;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// How long a run takes.
-const RUN: u32 = 400;
 /// How long most things take.
 const LATENCY: u32 = 20;
 /// How long it takes until something is on disk.
@@ -31,7 +29,7 @@ pub struct Life {
     seen: u64,
     /// What it was told that the files say.
     pub(crate) desired: Rc<Desired>,
-    files_known: bool,
+    pub(crate) files_known: bool,
 }
 
 impl Life {
@@ -247,6 +245,10 @@ impl World {
             Event::Changed(_) | Event::RunEnded { .. } | Event::Baseline { .. } | Event::Loaded(_)
         );
         self.note(project, &event, content);
+        let called_off = match &event {
+            Event::CancelRequested { run } => Some(run.clone()),
+            _ => None,
+        };
         let (now, order) = (self.now, self.order);
         let Some(life) = &mut self.projects[project].life else { return };
         if matches!(event, Event::OpFinished { .. } | Event::EngineChanged | Event::EngineBack) {
@@ -268,114 +270,13 @@ impl World {
         if verdicts {
             self.check_verdicts(project);
         }
-        self.crashes_now();
-    }
-
-    /// Writes down what an event gives devd reason for.
-    fn note(&mut self, project: usize, event: &Event, content: u32) {
-        let now = self.now;
-        let it = &mut self.projects[project];
-        let Some(life) = &mut it.life else { return };
-        let ledger = &mut it.ledger;
-        let order = self.order;
-        match event {
-            Event::Changed(change) => {
-                if change.tests {
-                    let told = it.told.entry(change.service.clone()).or_default();
-                    *told = content.max(*told);
-                    ledger.called_off.remove(&change.service);
-                }
-                if change.reaction != Reaction::None {
-                    ledger.give(&change.service, Cause::Change(change.files), order, now);
-                }
-            }
-            Event::Loaded(desired) => {
-                for (name, service) in &desired.services {
-                    if life.desired.services.get(name) != Some(service) {
-                        ledger.give(name, Cause::Definition, order, now);
-                    }
-                }
-                for (name, suite) in &desired.suites {
-                    let before = life.desired.suites.get(name).map(|suite| &suite.definition);
-                    if before != Some(&suite.definition) {
-                        ledger.called_off.remove(name);
-                    }
-                }
-                ledger.stopped.retain(|name, _| desired.services.contains_key(name));
-                life.desired = Rc::new((**desired).clone());
-                if life.files_known {
-                    self.later(ms(1), Due::FilesKnown(project));
-                }
-            }
-            Event::OpFinished { id, result } => {
-                let Some(flight) = ledger.flying.remove(&id.0) else { return };
-                if result.is_ok()
-                    && let Op::Start(name, _) | Op::Restart(name, _) | Op::Act(name, _) = &flight.op
-                {
-                    let replicas = life.desired.replicas(&replica::service(name)).count();
-                    ledger.answered(name, &flight, replicas);
-                }
-            }
-            Event::StopRequested(name) => {
-                ledger.stopped.insert(name.clone(), now);
-                ledger.give(name, Cause::Request, order, now);
-            }
-            Event::StoppedOutside(name) => ledger.give(name, Cause::Request, order, now),
-            Event::StartRequested(name) | Event::RestartRequested(name) | Event::RebuildRequested(name) => {
-                for needed in closure(&life.desired, name) {
-                    ledger.stopped.remove(&needed);
-                }
-                if !matches!(event, Event::StartRequested(_)) {
-                    ledger.give(name, Cause::Request, order, now);
-                }
-                // A project on its way down goes on down; one that a crash has kept from it is wanted again.
-                if !ledger.going_down {
-                    ledger.downed = None;
-                }
-            }
-            Event::UpRequested { services, build } => {
-                (ledger.downed, ledger.going_down) = (None, false);
-                ledger.called_off.clear();
-                if services.is_empty() {
-                    ledger.stopped.clear();
-                }
-                let named: BTreeSet<ServiceName> = if services.is_empty() {
-                    life.desired.services.keys().map(replica::service).collect()
-                } else {
-                    services.iter().flat_map(|name| closure(&life.desired, name)).collect()
-                };
-                for name in named {
-                    ledger.stopped.remove(&name);
-                    let service = life.desired.services.get(&name);
-                    if *build || service.is_some_and(|service| service.pull == Pull::Again) {
-                        ledger.give(&name, Cause::Request, order, now);
-                    }
-                }
-            }
-            Event::DownRequested { .. } => (ledger.downed, ledger.going_down) = (Some(now), true),
-            Event::TestRequested { service, args, .. } if args.is_empty() => {
-                ledger.called_off.remove(service);
-            }
-            Event::CancelRequested { run } => {
-                if let Some(live) = it.runs.get(run).filter(|live| !live.some) {
-                    ledger.called_off.insert(live.service.clone());
-                }
-            }
-            Event::EnvironmentHeld(id) => _ = ledger.held.insert(id.clone()),
-            Event::EnvironmentLeft(id) => _ = ledger.held.remove(id),
-            Event::Invalid
-            | Event::SaveComplete(_)
-            | Event::EngineChanged
-            | Event::ToldToEnd(_)
-            | Event::EngineBack
-            | Event::Observed(_)
-            | Event::LookFailed
-            | Event::Probed { .. }
-            | Event::Baseline { .. }
-            | Event::TestRequested { .. }
-            | Event::RunEnded { .. }
-            | Event::Tick => {}
+        let runs = &self.projects[project].runs;
+        if let Some(run) = called_off
+            && runs.get(&run).is_some_and(|live| !live.cancelled)
+        {
+            return self.breaks("what is called off is ended", || run.to_string());
         }
+        self.crashes_now();
     }
 
     fn carry_out(&mut self, project: usize, effect: Effect) {
@@ -493,120 +394,6 @@ impl World {
         }
         self.later(half + rest, Due::Ends(project, id, result));
     }
-
-    fn start_run(
-        &mut self,
-        project: usize,
-        run: RunId,
-        service: ServiceName,
-        args: &[String],
-        cause: &RunCause,
-    ) {
-        self.say(|| format!("  run {service} as {run}  # {cause:?}"));
-        let it = &mut self.projects[project];
-        let Some(life) = &it.life else { return };
-        let Some(suite) = life.desired.suites.get(&service) else { return };
-        let tested = Tested { content: it.seen_by_tests(&service), definition: suite.definition.clone() };
-        let twin = it.runs.values().any(|other| other.service == service);
-        let again = it.history.contains_key(&run);
-        let live = LiveRun { service, tested, cancelled: false, some: !args.is_empty() };
-        it.runs.insert(run.clone(), live);
-        let (many, most) = (it.runs.len(), self.runs);
-        if twin || many > most {
-            return self.breaks("one run of a suite, and no more than the machine bears", || run.to_string());
-        }
-        if again {
-            return self.breaks("no run has the number of another", || run.to_string());
-        }
-        self.later(ms(0), Due::RunBegins(project, run.clone()));
-        let delay = self.delay(RUN);
-        self.later(delay, Due::RunEnds(project, run));
-    }
-
-    fn run_begins(&mut self, project: usize, run: RunId) {
-        let it = &mut self.projects[project];
-        let Some(live) = it.runs.get(&run).cloned() else { return };
-        let number = run.as_str().rsplit('-').next().and_then(|number| number.parse::<u64>().ok());
-        it.next_run = it.next_run.max(number.unwrap_or_default() + 1);
-        let LiveRun { service, tested, some, .. } = live;
-        it.history.insert(run.clone(), Record { service, tested, some, verdict: None });
-        it.order.push(run.clone());
-        let id = EnvironmentId::new(run.as_str());
-        self.tell(project, Event::EnvironmentHeld(id.clone()), 0);
-        if self.alive && !self.engine.gone {
-            self.engine.stacks[project].environments.insert(id, true);
-        }
-    }
-
-    fn run_ends(&mut self, project: usize, run: RunId) {
-        let it = &mut self.projects[project];
-        let Some(live) = it.runs.remove(&run) else { return };
-        let id = EnvironmentId::new(run.as_str());
-        let environments = &mut self.engine.stacks[project].environments;
-        let killed = environments.get(&id).is_some_and(|lives| !lives);
-        if let Some(lives) = environments.get_mut(&id) {
-            *lives = false;
-        }
-        let outcome = if self.engine.gone || killed {
-            Outcome::Lost
-        } else if live.cancelled {
-            Outcome::Cancelled
-        } else {
-            let passed = live.tested.content.is_multiple_of(2);
-            if let Some(record) = it.history.get_mut(&run) {
-                record.verdict = Some(passed);
-            }
-            if !live.some {
-                it.tested.insert(live.service, live.tested);
-            }
-            let took = ms(RUN);
-            if passed { Outcome::Passed { took } } else { Outcome::Failed { took } }
-        };
-        self.tell(project, Event::EnvironmentLeft(id), 0);
-        self.later(ms(1), Due::RunTold(project, run, outcome));
-    }
-
-    /// The watched files were read: which verdicts of earlier lives hold is known now.
-    fn files_known(&mut self, project: usize) {
-        let it = &mut self.projects[project];
-        let Some(life) = &mut it.life else { return };
-        if !std::mem::replace(&mut life.files_known, true) {
-            // Everything was read just now.
-            it.watched.clone_from(&it.tests_disk);
-            it.told.clone_from(&it.tests_disk);
-        }
-        let mut verdicts = Vec::new();
-        for name in suites(project) {
-            let service = ServiceName::from(*name);
-            let Some(suite) = life.desired.suites.get(&service) else { continue };
-            let content = it.watched.get(&service).copied().unwrap_or_default();
-            let now = Tested { content, definition: suite.definition.clone() };
-            let last = it.order.iter().rev().filter_map(|run| it.history.get(run));
-            let last = last.filter(|record| record.service == service && !record.some);
-            let last = last.filter_map(|record| Some((record.verdict?, &record.tested))).next();
-            let took = ms(RUN);
-            let verdict = last
-                .filter(|(_, tested)| **tested == now)
-                .map(|(passed, _)| if passed { Outcome::Passed { took } } else { Outcome::Failed { took } });
-            verdicts.push((service, verdict));
-        }
-        for (service, verdict) in verdicts {
-            self.tell(project, Event::Baseline { service, verdict }, 0);
-        }
-    }
-}
-
-/// A service with all that it needs.
-fn closure(desired: &Desired, name: &ServiceName) -> BTreeSet<ServiceName> {
-    let (mut found, mut open) = (BTreeSet::new(), vec![name.clone()]);
-    while let Some(name) = open.pop() {
-        if found.insert(name.clone()) {
-            let needs =
-                desired.services.get(&name).map(|service| service.needs.as_slice()).unwrap_or_default();
-            open.extend(needs.iter().map(|need| replica::service(&need.service)));
-        }
-    }
-    found
 }
 
 fn in_words(event: &Event) -> String {

@@ -4,7 +4,7 @@ use crate::play;
 use crate::story::{Fate, Luck, Step, Story};
 
 /// How often a story may be played while it is made shorter.
-const PLAYS: u32 = 20_000;
+const PLAYS: u32 = 5_000;
 
 /// Makes a story that breaks `promise` shorter, and simpler.
 pub fn shrink(story: Story, promise: &str) -> Story {

@@ -1,149 +1,16 @@
 //! What happens when: the queue of all that is due, and the steps of a story.
 
+use crate::due::Due;
 use crate::engine::{Engine, Work};
-use crate::files::{Files, PROJECTS};
-use crate::ledger::{Cause, Ledger};
-use crate::life::Life;
+use crate::files::PROJECTS;
+use crate::ledger::Cause;
+use crate::project::Project;
 use crate::story::{Fate, Luck, Step, Story};
 use crate::{Broken, Told};
-use devd_logic::{
-    Change, ContainerState, Desired, Event, Memory, Moment, Observed, OpError, OpId, Outcome, Reaction,
-    replica,
-};
-use devd_proto::{RunId, ServiceName};
+use devd_logic::{Change, ContainerState, Event, Moment, Op, Reaction, replica};
+use devd_proto::ServiceName;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-
-/// Something that is due.
-#[derive(Debug)]
-pub(crate) enum Due {
-    /// The engine does what it was asked for.
-    Works(usize, Box<Work>),
-    /// A process ends by itself.
-    Exits(usize, String, u32),
-    /// The engine's own health checks say something new.
-    Checked(usize),
-    /// devd is told something; the number is the content that it then knows of.
-    Tell(usize, Event, u32),
-    /// The compose file of a project is read.
-    Reads(usize),
-    /// The answer to a look that was begun when devd had been told so many events.
-    Answer(usize, Box<Observed>, u64),
-    /// A look gets no answer.
-    NoAnswer(usize),
-    /// An operation ends.
-    Ends(usize, OpId, Result<(), OpError>),
-    /// A run is in the history and has an environment.
-    RunBegins(usize, RunId),
-    /// A run ends.
-    RunEnds(usize, RunId),
-    /// The loop is told that a run has ended.
-    RunTold(usize, RunId, Outcome),
-    /// The files of a project were read after a start.
-    FilesKnown(usize),
-    /// What is to be remembered is on disk.
-    Written(usize, Box<Memory>),
-    /// devd gets time again.
-    Awake,
-    /// devd starts.
-    Rise,
-    /// The engine is there again.
-    EngineBack,
-}
-
-impl Due {
-    /// Whether it goes with devd.
-    fn is_of_this_life(&self) -> bool {
-        match self {
-            Self::Works(..) | Self::Exits(..) | Self::Checked(_) | Self::Rise | Self::EngineBack => false,
-            Self::Tell(..)
-            | Self::Reads(_)
-            | Self::Answer(..)
-            | Self::NoAnswer(_)
-            | Self::Ends(..)
-            | Self::RunBegins(..)
-            | Self::RunEnds(..)
-            | Self::RunTold(..)
-            | Self::FilesKnown(_)
-            | Self::Written(..)
-            | Self::Awake => true,
-        }
-    }
-}
-
-/// A run under way.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveRun {
-    pub(crate) service: ServiceName,
-    pub(crate) tested: Tested,
-    pub(crate) cancelled: bool,
-    pub(crate) some: bool,
-}
-
-/// What a run tests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tested {
-    pub(crate) content: u32,
-    pub(crate) definition: String,
-}
-
-/// A run in the history.
-#[derive(Clone, Debug)]
-pub(crate) struct Record {
-    pub(crate) service: ServiceName,
-    pub(crate) tested: Tested,
-    pub(crate) some: bool,
-    /// None while it is under way, as far as is known.
-    pub(crate) verdict: Option<bool>,
-}
-
-/// One project: its files, what is on disk of it, and what devd knows of it.
-#[derive(Debug, Default)]
-pub(crate) struct Project {
-    pub(crate) files: Files,
-    /// What the files say, as far as they load.
-    pub(crate) desired: Rc<Desired>,
-    /// Registered with this.
-    pub(crate) registered: Option<Memory>,
-    pub(crate) history: BTreeMap<RunId, Record>,
-    /// The runs of the history in their order.
-    pub(crate) order: Vec<RunId>,
-    pub(crate) next_run: u64,
-    /// How often each service's files were saved.
-    pub(crate) disk: BTreeMap<ServiceName, u32>,
-    /// The last of these saves that its tests see.
-    pub(crate) tests_disk: BTreeMap<ServiceName, u32>,
-    /// The save that its process has to run, and the one that its image has to hold.
-    pub(crate) code: BTreeMap<ServiceName, u32>,
-    pub(crate) image: BTreeMap<ServiceName, u32>,
-    /// The save that its tests see and that devd was told of.
-    pub(crate) told: BTreeMap<ServiceName, u32>,
-    /// The save that its tests see and that the watcher knows of.
-    pub(crate) watched: BTreeMap<ServiceName, u32>,
-    /// Saves that the system lost the events of.
-    pub(crate) unseen: Vec<(Change, u32)>,
-    /// An edit of the compose file that nobody saw.
-    pub(crate) unread: bool,
-    pub(crate) runs: BTreeMap<RunId, LiveRun>,
-    /// What was last tested to its end, by suite.
-    pub(crate) tested: BTreeMap<ServiceName, Tested>,
-    pub(crate) ledger: Ledger,
-    pub(crate) life: Option<Life>,
-    /// What could not be removed when the project went: nobody sees to it any more.
-    pub(crate) given_up: bool,
-    /// Services each operation on which is refused.
-    pub(crate) jinxed: Vec<&'static str>,
-}
-
-impl Project {
-    pub(crate) fn content(&self, service: &ServiceName) -> u32 {
-        self.disk.get(&replica::service(service)).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn seen_by_tests(&self, service: &ServiceName) -> u32 {
-        self.tests_disk.get(service).copied().unwrap_or_default()
-    }
-}
 
 /// When the engine's own health check has passed.
 pub(crate) const CHECKED: Moment = ms(5000);
@@ -597,9 +464,7 @@ impl World {
 
     fn works(&mut self, project: usize, work: &Work) {
         let name = match &work.op {
-            devd_logic::Op::Create(name)
-            | devd_logic::Op::Start(name, _)
-            | devd_logic::Op::Restart(name, _) => Some(name.clone()),
+            Op::Create(name) | Op::Start(name, _) | Op::Restart(name, _) => Some(name.clone()),
             _ => None,
         };
         let content = name.map(|name| self.projects[project].content(&name)).unwrap_or(work.content);
