@@ -4,23 +4,28 @@
 //! It can refuse, stall, kill and forget ([`Fake`]'s own methods), and it works at the speed of its clock: with tokio's
 //! clock paused, an hour of it takes no time.
 
+mod faults;
+mod logs;
 mod parked;
+mod world;
+
+pub use faults::{Befalls, Fault};
 
 use super::spec::{Act, ContainerSpec, ExecSpec, LogQuery, compose, label};
-use super::{
-    Applied, Attached, Details, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress,
-};
+use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
 use crate::clock;
 use bytes::Bytes;
-use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
-use devd_proto::{EngineState, EngineStatus, Port, ServiceName, Stream};
+use devd_logic::ContainerState;
+use devd_proto::{EngineState, EngineStatus, Stream};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use logs::LogReader;
+use parked::Lease;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use world::World;
 
 /// The engine in memory. Cheap to clone; all clones are one world.
 #[derive(Clone, Debug)]
@@ -30,38 +35,6 @@ pub struct Fake {
     changes: broadcast::Sender<EngineChange>,
     /// Something was written, or what wrote has ended.
     written: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-struct World {
-    next: u64,
-    gone: bool,
-    containers: BTreeMap<String, FakeContainer>,
-    networks: BTreeMap<String, BTreeMap<String, String>>,
-    volumes: BTreeMap<String, BTreeMap<String, String>>,
-    images: BTreeMap<String, String>,
-    refusals: VecDeque<(String, String)>,
-    tests: TestsBehaviour,
-    dies: BTreeMap<String, i64>,
-    logs_opened: u64,
-    /// Everything that was asked for, for tests to read.
-    journal: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-struct FakeContainer {
-    spec: ContainerSpec,
-    state: ContainerState,
-    starts: u64,
-    image: String,
-    /// Ids of the containers that it shares something with.
-    shares: BTreeSet<String>,
-    started_at: String,
-    finished_at: String,
-    /// Told to what runs under the park in it.
-    killed: CancellationToken,
-    /// What it wrote, each line with the number of the start it is from.
-    log: Vec<(u64, LogLine)>,
 }
 
 /// How test containers behave.
@@ -95,7 +68,8 @@ impl Default for Fake {
 /// What a container needs of the memory.
 const MEMORY: u64 = 32 << 20;
 
-/// How long an operation takes.
+/// How long a look and an operation take.
+const LOOK: Duration = Duration::from_millis(1);
 const OPERATION: Duration = Duration::from_millis(5);
 
 impl Fake {
@@ -165,6 +139,21 @@ impl Fake {
         self.world().containers.values().map(|it| it.spec.name.clone()).collect()
     }
 
+    /// Names of the containers that run.
+    pub fn running(&self) -> Vec<String> {
+        let world = self.world();
+        let running = world.containers.values().filter(|it| it.state == ContainerState::Running);
+        running.map(|it| it.spec.name.clone()).collect()
+    }
+
+    /// Test environments of which anything is there.
+    pub fn environments(&self) -> BTreeSet<String> {
+        let world = self.world();
+        let containers = world.containers.values().map(|it| &it.spec.labels);
+        let labels = containers.chain(world.networks.values()).chain(world.volumes.values());
+        labels.filter_map(|labels| labels.get(label::ENVIRONMENT).cloned()).collect()
+    }
+
     fn hint(&self, spec: &ContainerSpec) {
         if spec.labels.contains_key(label::ENVIRONMENT) {
             return;
@@ -181,312 +170,6 @@ impl Fake {
     }
 }
 
-impl World {
-    fn id(&mut self, prefix: &str) -> String {
-        self.next += 1;
-        format!("{prefix}{:012x}", self.next)
-    }
-
-    /// Writes down what is asked for; an error when that is to be refused.
-    fn ask(&mut self, what: String) -> Result<(), EngineError> {
-        let refusal = self.refusals.front().filter(|(prefix, _)| what.starts_with(prefix.as_str()));
-        let refused = refusal.map(|(_, reason)| EngineError::Refused(reason.clone()));
-        if refused.is_some() {
-            self.refusals.pop_front();
-        }
-        self.journal.push(what);
-        refused.map_or(Ok(()), Err)
-    }
-
-    fn named(&self, id: &str) -> String {
-        self.containers.get(id).map_or_else(|| id.to_owned(), |it| it.spec.name.clone())
-    }
-
-    /// Refuses what takes a running container.
-    fn running(&self, id: &str) -> Result<(), EngineError> {
-        match self.containers.get(id) {
-            Some(container) if container.state == ContainerState::Running => Ok(()),
-            Some(container) => {
-                Err(EngineError::Refused(format!("container {} is not running", container.spec.name)))
-            }
-            None => Err(EngineError::NotFound(format!("no such container: {id}"))),
-        }
-    }
-
-    fn start(&mut self, id: &str) -> Result<ContainerSpec, EngineError> {
-        let dies = self.dies.get(&self.named(id)).copied();
-        let missing = || EngineError::NotFound(format!("no such container: {id}"));
-        let container = self.containers.get_mut(id).ok_or_else(missing)?;
-        if container.state != ContainerState::Running {
-            container.starts += 1;
-            container.started_at = clock::now_text();
-            container.state = dies.map_or(ContainerState::Running, ContainerState::Exited);
-            container.say(format!("{} says hello", container.spec.name));
-        }
-        Ok(container.spec.clone())
-    }
-
-    fn apply(&mut self, act: &Act) -> Result<(Applied, Option<ContainerSpec>), EngineError> {
-        let made = |id: String| Ok((Applied { id: Some(id), parked: None }, None));
-        let done = |spec| Ok((Applied::default(), spec));
-        match act {
-            Act::CreateNetwork(spec) => {
-                self.ask(format!("create network {}", spec.name))?;
-                self.networks.insert(spec.name.clone(), spec.labels.clone());
-                done(None)
-            }
-            Act::CreateVolume(spec) => {
-                self.ask(format!("create volume {}", spec.name))?;
-                self.volumes.insert(spec.name.clone(), spec.labels.clone());
-                done(None)
-            }
-            Act::Pull { image, .. } => {
-                self.ask(format!("pull {image}"))?;
-                let id = self.id("sha256:");
-                self.images.insert(image.clone(), id.clone());
-                made(id)
-            }
-            Act::Build(spec) => {
-                self.ask(format!("build {}", spec.tag))?;
-                let id = self.id("sha256:");
-                self.images.insert(spec.tag.clone(), id.clone());
-                made(id)
-            }
-            Act::Push { image } => {
-                self.ask(format!("push {image}"))?;
-                done(None)
-            }
-            Act::Create(spec) => {
-                self.ask(format!("create {}", spec.name))?;
-                if let Some((id, _)) = self.containers.iter().find(|(_, it)| it.spec.name == spec.name) {
-                    return made(id.clone());
-                }
-                let image = self.images.get(&spec.image).cloned();
-                let image =
-                    image.ok_or_else(|| EngineError::Refused(format!("no such image: {}", spec.image)))?;
-                let id = self.id("");
-                let mut shares = BTreeSet::new();
-                for name in spec.shares.containers() {
-                    let found = self.containers.iter().find(|(_, it)| it.spec.name == *name);
-                    let refuse =
-                        || EngineError::Refused(format!("there is no container {name} to share with"));
-                    shares.insert(found.ok_or_else(refuse)?.0.clone());
-                }
-                let container = FakeContainer {
-                    shares,
-                    spec: (**spec).clone(),
-                    state: ContainerState::Created,
-                    starts: 0,
-                    image,
-                    started_at: String::new(),
-                    finished_at: String::new(),
-                    killed: CancellationToken::new(),
-                    log: Vec::new(),
-                };
-                self.containers.insert(id.clone(), container);
-                let parked = spec.park.map(|_| spec.service.entrypoint.clone().unwrap_or_default());
-                Ok((Applied { id: Some(id), parked }, None))
-            }
-            Act::Start(id) => {
-                self.ask(format!("start {}", self.named(id)))?;
-                self.start(id).map(|spec| (Applied::default(), Some(spec)))
-            }
-            Act::Restart { container: id, grace: _ } => {
-                self.ask(format!("restart {}", self.named(id)))?;
-                if let Some(container) = self.containers.get_mut(id) {
-                    container.state = ContainerState::Exited(143);
-                }
-                self.start(id).map(|spec| (Applied::default(), Some(spec)))
-            }
-            Act::Stop(id) => {
-                self.ask(format!("stop {}", self.named(id)))?;
-                let container = self.containers.get_mut(id);
-                done(container.map(|container| {
-                    container.state = ContainerState::Exited(143);
-                    container.finished_at = clock::now_text();
-                    container.spec.clone()
-                }))
-            }
-            Act::Signal(id, signal) => {
-                self.ask(format!("signal {} {signal}", self.named(id)))?;
-                done(None)
-            }
-            Act::Sync { container, files } => {
-                let targets: Vec<&str> = files.iter().map(|(_, target)| target.as_str()).collect();
-                self.ask(format!("sync {} {}", self.named(container), targets.join(" ")))?;
-                // Files are copied into any container; removing one takes a command in it.
-                if files.iter().any(|(source, _)| source.symlink_metadata().is_err()) {
-                    self.running(container)?;
-                }
-                done(None)
-            }
-            Act::Remove(id) | Act::Kill(id) => {
-                self.ask(format!("remove {}", self.named(id)))?;
-                done(self.containers.remove(id).map(|container| container.spec))
-            }
-            Act::RemoveNetwork(name) => {
-                self.ask(format!("remove network {name}"))?;
-                self.networks.remove(name);
-                done(None)
-            }
-            Act::RemoveVolume(name) => {
-                self.ask(format!("remove volume {name}"))?;
-                self.volumes.remove(name);
-                done(None)
-            }
-            Act::Snapshot(spec) => {
-                self.ask(format!("snapshot {}", self.named(&spec.container)))?;
-                let id = self.id("sha256:");
-                self.images.insert(spec.image.clone(), id.clone());
-                made(id)
-            }
-            Act::RemoveImages { project } => {
-                self.ask(format!("remove images {project}"))?;
-                self.images.retain(|image, _| !image.starts_with(&format!("{project}-")));
-                done(None)
-            }
-            Act::RemoveSnapshots { project, beyond } => {
-                let whose = beyond.as_ref().map_or("", |newest| newest.tests_of.as_str());
-                self.ask(format!("remove snapshots {project} {whose}"))?;
-                done(None)
-            }
-            Act::RemoveEnvironment { project, environment } => {
-                self.ask(format!("remove environment {environment}"))?;
-                let theirs = |labels: &BTreeMap<String, String>| {
-                    labels.get(label::ENVIRONMENT) == Some(environment)
-                        && labels.get(label::PROJECT) == Some(project)
-                };
-                self.containers.retain(|_, it| !theirs(&it.spec.labels));
-                self.networks.retain(|_, labels| !theirs(labels));
-                self.volumes.retain(|_, labels| !theirs(labels));
-                done(None)
-            }
-        }
-    }
-
-    fn observe(&self, project: &str, images: &[String]) -> Look {
-        let mut look = Look::default();
-        let mine = |labels: &BTreeMap<String, String>| {
-            labels.get(compose::PROJECT).is_some_and(|it| it == project)
-                && !labels.contains_key(label::ENVIRONMENT)
-        };
-        let names = |all: &BTreeMap<String, BTreeMap<String, String>>| -> BTreeSet<String> {
-            all.iter().filter(|(_, labels)| mine(labels)).map(|(name, _)| name.clone()).collect()
-        };
-        let images = images.iter().filter_map(|name| Some((name.clone(), self.images.get(name)?.clone())));
-        look.observed = Observed {
-            containers: Vec::new(),
-            networks: names(&self.networks),
-            volumes: names(&self.volumes),
-            images: images.collect(),
-            environments: BTreeSet::new(),
-        };
-        let everything = self.containers.values().map(|it| &it.spec.labels);
-        for labels in everything.chain(self.networks.values()).chain(self.volumes.values()) {
-            if labels.get(label::PROJECT).is_some_and(|it| it == project)
-                && let Some(environment) = labels.get(label::ENVIRONMENT)
-            {
-                look.observed.environments.insert(EnvironmentId::new(environment));
-            }
-        }
-        for (id, it) in self.containers.iter().filter(|(_, it)| mine(&it.spec.labels)) {
-            look.observed.containers.push(it.observed(id));
-            look.details.insert(id.clone(), it.details());
-        }
-        look
-    }
-}
-
-impl FakeContainer {
-    fn say(&mut self, line: String) {
-        let line = LogLine { stream: Stream::Stdout, time: clock::now_text(), line };
-        self.log.push((self.starts, line));
-    }
-
-    fn observed(&self, id: &str) -> Container {
-        let health = match (&self.spec.service.healthcheck, self.state) {
-            (Some(check), ContainerState::Running) if !check.disable => Health::Healthy,
-            _ => Health::None,
-        };
-        Container {
-            id: id.to_owned(),
-            name: self.spec.name.clone(),
-            service: ServiceName::new(self.spec.service.name.clone()),
-            definition: self.spec.labels.get(label::DEFINITION).cloned(),
-            config_hash: self.spec.labels.get(compose::CONFIG_HASH).cloned(),
-            image: self.image.clone(),
-            state: self.state,
-            health,
-            started: if self.starts == 0 { String::new() } else { format!("{id}.{}", self.starts) },
-            shares: self.shares.clone(),
-            number: 1,
-        }
-    }
-
-    /// The first line of its log that a query is about.
-    fn first(&self, query: &LogQuery) -> usize {
-        let since = query.since.map(clock::rfc3339);
-        let older = |(_, line): &(u64, LogLine)| since.as_ref().is_some_and(|since| line.time < *since);
-        let since = self.log.iter().position(|line| !older(line)).unwrap_or(self.log.len());
-        let tail = query.tail.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
-        since.max(self.log.len().saturating_sub(tail))
-    }
-
-    fn details(&self) -> Details {
-        let published = |port: &devd_compose::model::Port| {
-            port.published.map(|range| Port {
-                host_ip: port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
-                host: range.first,
-                container: port.target,
-                protocol: port.protocol.clone(),
-            })
-        };
-        Details {
-            ports: self.spec.service.ports.iter().filter_map(published).collect(),
-            started_at: self.started_at.clone(),
-            finished_at: self.finished_at.clone(),
-        }
-    }
-}
-
-/// Reads what a container wrote. It ends with the process, whatever comes later.
-struct LogReader {
-    fake: Fake,
-    written: watch::Receiver<()>,
-    container: String,
-    query: LogQuery,
-    /// The next line, and the start it follows.
-    place: Option<(usize, u64)>,
-}
-
-impl LogReader {
-    async fn next(&mut self) -> Result<Option<LogLine>, EngineError> {
-        loop {
-            self.written.borrow_and_update();
-            {
-                let world = self.fake.reachable()?;
-                let Some(container) = world.containers.get(&self.container) else {
-                    let missing = EngineError::NotFound(format!("no such container: {}", self.container));
-                    return if self.place.is_some() { Ok(None) } else { Err(missing) };
-                };
-                let first = || (container.first(&self.query), container.starts);
-                let (next, start) = self.place.get_or_insert_with(first);
-                if let Some((_, line)) = container.log.get(*next).filter(|(of, _)| of <= start) {
-                    *next += 1;
-                    return Ok(Some(line.clone()));
-                }
-                let ended = container.starts > *start || container.state != ContainerState::Running;
-                if ended || !self.query.follow {
-                    return Ok(None);
-                }
-            }
-            if self.written.changed().await.is_err() {
-                return Ok(None);
-            }
-        }
-    }
-}
-
 impl Engine for Fake {
     fn status(&self) -> EngineStatus {
         let gone = self.world().gone;
@@ -500,22 +183,31 @@ impl Engine for Fake {
     }
 
     async fn observe(&self, project: &str, images: &[String]) -> Result<Look, EngineError> {
+        let fault = self.fault(&format!("observe {project}"), Duration::ZERO);
+        tokio::time::sleep(fault.before).await;
         let look = self.reachable()?.observe(project, images);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        Ok(look)
+        tokio::time::sleep(LOOK + fault.after).await;
+        fault.result().map(|()| look)
     }
 
     async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
-        tokio::time::sleep(OPERATION).await;
+        let line = self.world().line(act);
+        let fault = self.fault(&line, OPERATION);
+        tokio::time::sleep(fault.before).await;
         if let Act::Build(spec) = act {
             progress.line(format!("Step 1/1 : {}", spec.tag));
         }
-        let (applied, touched) = self.reachable()?.apply(act)?;
-        if let Some(spec) = touched {
-            self.hint(&spec);
-            self.written.send_replace(());
+        let mut applied = Applied::default();
+        if fault.is_done() {
+            let touched;
+            (applied, touched) = self.reachable()?.apply(act, line)?;
+            if let Some(spec) = touched {
+                self.hint(&spec);
+                self.written.send_replace(());
+            }
         }
-        Ok(applied)
+        tokio::time::sleep(fault.after).await;
+        fault.result().map(|()| applied)
     }
 
     async fn run(&self, container: &str, output: Output) -> Result<i64, EngineError> {
@@ -537,17 +229,20 @@ impl Engine for Fake {
     }
 
     async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
-        tokio::time::sleep(OPERATION).await;
-        {
+        let line = format!("park {}", self.world().named(container));
+        let fault = self.fault(&line, OPERATION);
+        tokio::time::sleep(fault.before).await;
+        if fault.is_done() {
             let mut world = self.reachable()?;
-            let name = world.named(container);
-            world.ask(format!("park {name}"))?;
+            world.ask(line)?;
             world.start(container)?;
         }
+        tokio::time::sleep(fault.after).await;
+        fault.result()?;
         let (input, received) = mpsc::channel(16);
         let (sender, output) = mpsc::channel(16);
-        let (engine, container) = (self.clone(), container.to_owned());
-        tokio::spawn(async move { engine.parked(&container, received, &sender).await });
+        let (engine, lease) = (self.clone(), Lease::new(self, container));
+        tokio::spawn(async move { engine.parked(lease, received, &sender).await });
         let output = tokio_stream::wrappers::ReceiverStream::new(output).map(Ok).boxed();
         Ok(Attached { input, output })
     }

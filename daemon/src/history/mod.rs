@@ -27,14 +27,14 @@ pub use runs::{DEFAULT_LIMIT, MAX_LIMIT, RunFilter};
 use devd_proto::{ProjectName, Run, RunId, Runs, ServiceName};
 use logs::Logs;
 use std::path::Path;
-use std::sync::mpsc;
-use store::{Job, Store};
+use std::sync::{Arc, Mutex};
+use store::{Job, Jobs, Store};
 use tokio::sync::oneshot;
 
 /// The history. Cheap to clone; every clone speaks to the same database.
 #[derive(Clone, Debug)]
 pub struct History {
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     logs: Logs,
 }
 
@@ -56,6 +56,19 @@ impl History {
         let history = Self { jobs, logs };
         history.send(Box::new(Store::tidy))?;
         Ok(history)
+    }
+
+    /// A history in memory, for simulations: what is asked of it is done at once, in nobody's thread but the caller's. Only
+    /// what runs write goes to files in `dir`.
+    pub fn in_memory(dir: &Path) -> Result<Self, HistoryError> {
+        let logs = Logs::open(dir)?;
+        let store = Store::new(schema::in_memory()?, logs.clone());
+        Ok(Self { jobs: Jobs::Here(Arc::new(Mutex::new(store))), logs })
+    }
+
+    /// What [`History::open`] does for the runs that an earlier life of the daemon left under way. How many there were.
+    pub async fn interrupt_runs(&self) -> Result<usize, HistoryError> {
+        self.call(|store| runs::interrupted(&store.connection)).await
     }
 
     /// Records that a run begins. Its state is `running` from now on, whatever `run` says.
@@ -155,6 +168,6 @@ impl History {
     }
 
     fn send(&self, job: Job) -> Result<(), HistoryError> {
-        self.jobs.send(job).map_err(|_| HistoryError::Stopped)
+        self.jobs.send(job)
     }
 }

@@ -108,6 +108,14 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
     Ok(Opened { connection, fresh: version == 0 })
 }
 
+/// A database that is nowhere on disk.
+pub(super) fn in_memory() -> Result<Connection, HistoryError> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    migrate(&mut connection, 0)?;
+    Ok(connection)
+}
+
 fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
     let done = usize::try_from(version).unwrap_or(0);
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(done) {

@@ -8,11 +8,33 @@ use super::retention;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::oneshot;
 
 /// Something to do with the database.
 pub(super) type Job = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// Where what is to be done goes.
+#[derive(Clone, Debug)]
+pub(super) enum Jobs {
+    /// To the thread.
+    Thread(mpsc::Sender<Job>),
+    /// It is done at once by whoever asks: where a clock stands still nobody can wait for a thread.
+    Here(Arc<Mutex<Store>>),
+}
+
+impl Jobs {
+    /// Has something done.
+    pub(super) fn send(&self, job: Job) -> Result<(), HistoryError> {
+        match self {
+            Self::Thread(sender) => sender.send(job).map_err(|_| HistoryError::Stopped),
+            Self::Here(store) => {
+                job(&mut store.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(())
+            }
+        }
+    }
+}
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -51,13 +73,13 @@ impl Store {
 }
 
 /// Starts the thread. It ends when it is told to, or when the last sender is gone and everything sent was done.
-pub(super) fn start(store: Store, folder: &Path) -> Result<mpsc::Sender<Job>, HistoryError> {
+pub(super) fn start(store: Store, folder: &Path) -> Result<Jobs, HistoryError> {
     let (sender, jobs) = mpsc::channel::<Job>();
     std::thread::Builder::new()
         .name("history".to_owned())
         .spawn(move || work(store, &jobs))
         .map_err(HistoryError::file(folder))?;
-    Ok(sender)
+    Ok(Jobs::Thread(sender))
 }
 
 fn work(mut store: Store, jobs: &mpsc::Receiver<Job>) {

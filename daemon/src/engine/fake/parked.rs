@@ -11,10 +11,11 @@ impl Fake {
     /// A container under the park: waits for the word, runs once, and is gone when its input ends.
     pub(super) async fn parked(
         &self,
-        container: &str,
+        lease: Lease,
         mut input: mpsc::Receiver<Bytes>,
         output: &mpsc::Sender<(Stream, Bytes)>,
     ) {
+        let container = &lease.container;
         let record = |record: Record| Bytes::copy_from_slice(&record.encode());
         // Nobody may read any more; so below.
         let _ = output.send((Stream::Stdout, record(Record::Ready))).await;
@@ -43,6 +44,24 @@ impl Fake {
                 () = killed.cancelled() => {}
             }
         }
-        self.world().containers.remove(container);
+    }
+}
+
+/// The container goes with what runs in it, and be it that the daemon is gone and its side of the input with it.
+pub(super) struct Lease {
+    fake: Fake,
+    container: String,
+}
+
+impl Lease {
+    /// Of a container that has just started.
+    pub(super) fn new(fake: &Fake, container: &str) -> Self {
+        Self { fake: fake.clone(), container: container.to_owned() }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.fake.world().containers.remove(&self.container);
     }
 }
