@@ -114,7 +114,8 @@ impl State {
                 (state.stopped, state.outside) = (first.stopped, first.outside);
                 (state.burst, state.due) = (first.burst, first.due);
             }
-            if before != Some(service) {
+            // What is read for the first time is no change: what an earlier life of the daemon remembers of it holds.
+            if before.is_some_and(|before| before != service) {
                 state.forgive();
                 self.failures.remove(&Subject::Service(name.clone()));
             }

@@ -63,6 +63,21 @@ fn files_that_do_not_load_at_the_start_cost_nothing() {
 }
 
 #[test]
+fn what_ended_by_itself_is_not_run_again_by_the_next_daemon() {
+    let mut before = up();
+    before.kill("web", 0);
+    before.settle();
+    let (memory, seen) = (before.state.memory(), before.look());
+    assert!(memory.completed.contains_key(&name("web")));
+
+    let mut state = State::new("shop".into(), Limits::default(), memory.clone(), 1);
+    state.step(ms(0), Event::Loaded(Box::new(shop())));
+    let effects = state.step(ms(5), Event::Observed(Box::new(seen)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Op { .. })), "{effects:?}");
+    assert_eq!(state.memory(), memory);
+}
+
+#[test]
 fn one_look_without_an_answer_is_repeated() {
     let mut world = up();
     world.engine_gone = true;
