@@ -1,5 +1,6 @@
 //! What can go wrong with the history.
 
+use rusqlite::ErrorCode;
 use std::io;
 use std::path::PathBuf;
 
@@ -51,12 +52,32 @@ pub enum HistoryError {
     /// The run is known, its output is not kept any more.
     #[error("the output of run {0} is not kept any more")]
     LogGone(String),
+    /// It cannot be written now, and is as soon as it can be.
+    #[error("{0}; it is tried again")]
+    Owed(String),
     /// The thread of the database has ended.
     #[error("the history has stopped")]
     Stopped,
 }
 
 impl HistoryError {
+    /// Whether the same may succeed later: the disk is full, or somebody else has the database.
+    pub(super) fn may_pass(&self) -> bool {
+        let Self::Database(error) = self else { return matches!(self, Self::Owed(_) | Self::File { .. }) };
+        let code = error.sqlite_error_code();
+        matches!(
+            code,
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::ReadOnly
+            )
+        )
+    }
+
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

@@ -28,7 +28,7 @@ use devd_proto::{ProjectName, Run, RunId, Runs, ServiceName};
 use logs::Logs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use store::{Job, Jobs, Store};
+use store::{Job, Jobs, Store, Write};
 use tokio::sync::oneshot;
 
 /// The history. Cheap to clone; every clone speaks to the same database.
@@ -48,11 +48,20 @@ impl History {
         if opened.fresh {
             retention::learn_numbers(&opened.connection, &logs)?;
         }
-        let interrupted = runs::interrupted(&opened.connection)?;
-        if interrupted > 0 {
-            tracing::info!(runs = interrupted, "test runs were cut off when devd stopped");
+        let mut store = Store::new(opened.connection, logs.clone(), dir);
+        for registration in &opened.salvaged {
+            projects::save(&mut store, registration)?;
         }
-        let jobs = store::start(Store::new(opened.connection, logs.clone()), dir)?;
+        let cut_off = runs::under_way(&store.connection)?;
+        if !cut_off.is_empty() {
+            tracing::info!(runs = cut_off.len(), "test runs were cut off when devd stopped");
+            let change = Box::new(move |store: &mut Store| runs::interrupted(&store.connection, &cut_off));
+            // A disk that is full is no reason not to run services.
+            if let Err(error) = store.write(Write { run: None, change }) {
+                tracing::error!(%error, "how those runs ended could not be recorded");
+            }
+        }
+        let jobs = store::start(store, dir)?;
         let history = Self { jobs, logs };
         history.send(Box::new(Store::tidy))?;
         Ok(history)
@@ -62,13 +71,18 @@ impl History {
     /// what runs write goes to files in `dir`.
     pub fn in_memory(dir: &Path) -> Result<Self, HistoryError> {
         let logs = Logs::open(dir)?;
-        let store = Store::new(schema::in_memory()?, logs.clone());
+        let store = Store::new(schema::in_memory()?, logs.clone(), dir);
         Ok(Self { jobs: Jobs::Here(Arc::new(Mutex::new(store))), logs })
     }
 
     /// What [`History::open`] does for the runs that an earlier life of the daemon left under way. How many there were.
     pub async fn interrupt_runs(&self) -> Result<usize, HistoryError> {
-        self.call(|store| runs::interrupted(&store.connection)).await
+        self.call(|store| {
+            let cut_off = runs::under_way(&store.connection)?;
+            runs::interrupted(&store.connection, &cut_off)?;
+            Ok(cut_off.len())
+        })
+        .await
     }
 
     /// Records that a run begins. Its state is `running` from now on, whatever `run` says.
@@ -77,10 +91,11 @@ impl History {
         self.call(move |store| runs::begin(store, &run)).await
     }
 
-    /// Records how a run ended, also one whose beginning was not recorded. Once this has returned, no crash loses it.
+    /// Records how a run ended, also one whose beginning was not recorded. Once this has returned, no crash loses it;
+    /// while the disk is full or somebody else has the database, it is an error that it is only remembered.
     pub async fn finish(&self, run: &Run) -> Result<(), HistoryError> {
-        let run = run.clone();
-        let result = self.call(move |store| runs::finish(store, &run)).await;
+        let (run, known) = (run.clone(), Some(run.clone()));
+        let result = self.write(known, move |store| runs::finish(store, &run)).await;
         self.logs.run_ended();
         result
     }
@@ -116,18 +131,18 @@ impl History {
     /// Registers a project, or replaces what is known of it.
     pub async fn save_project(&self, registration: &Registration) -> Result<(), HistoryError> {
         let registration = registration.clone();
-        self.call(move |store| projects::save(store, &registration)).await
+        self.write(None, move |store| projects::save(store, &registration)).await
     }
 
     /// Forgets a project. Its runs stay until their time has come.
     pub async fn remove_project(&self, name: &ProjectName) -> Result<(), HistoryError> {
         let name = name.clone();
-        self.call(move |store| projects::remove(store, &name)).await
+        self.write(None, move |store| projects::remove(store, &name)).await
     }
 
     /// The registered projects by name.
     pub async fn projects(&self) -> Result<Vec<Registration>, HistoryError> {
-        self.call(projects::all).await
+        self.call(|store| projects::all(&store.connection)).await
     }
 
     /// Begins the log of a run. From now on readers of that run follow it.
@@ -165,6 +180,16 @@ impl History {
             let _ = reply.send(job(store));
         }))?;
         answer.await.map_err(|_| HistoryError::Stopped)?
+    }
+
+    /// Has something written that must not be lost: now, or as soon as it can be.
+    async fn write(
+        &self,
+        run: Option<Run>,
+        change: impl Fn(&mut Store) -> Result<(), HistoryError> + Send + 'static,
+    ) -> Result<(), HistoryError> {
+        let write = Write { run, change: Box::new(change) };
+        self.call(move |store| store.write(write)).await
     }
 
     fn send(&self, job: Job) -> Result<(), HistoryError> {

@@ -3,7 +3,7 @@
 use super::HistoryError;
 use super::store::Store;
 use devd_proto::{ProjectName, ProjectSource, ServiceName};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,9 +46,9 @@ pub(super) fn remove(store: &mut Store, name: &ProjectName) -> Result<(), Histor
 }
 
 /// All of them by name. One that cannot be read is left out: the others shall not fall with it.
-pub(super) fn all(store: &mut Store) -> Result<Vec<Registration>, HistoryError> {
+pub(super) fn all(connection: &Connection) -> Result<Vec<Registration>, HistoryError> {
     let sql = "SELECT name, source, selected, stopped, completed FROM projects ORDER BY name";
-    let mut statement = store.connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut registrations = Vec::new();
     while let Some(row) = rows.next()? {

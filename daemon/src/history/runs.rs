@@ -146,6 +146,9 @@ pub(super) fn next_number(store: &mut Store, project: &ProjectName) -> Result<u6
 }
 
 pub(super) fn get(store: &mut Store, id: &RunId) -> Result<Option<Run>, HistoryError> {
+    if let Some(run) = store.owed(id) {
+        return Ok(Some(run.clone()));
+    }
     let found = select(&store.connection, "WHERE id = ?1", &[&id.as_str()])?;
     Ok(found.into_iter().next())
 }
@@ -186,14 +189,30 @@ pub(super) fn list(store: &mut Store, filter: &RunFilter) -> Result<Runs, Histor
     let mut runs = select(&store.connection, &rest, &values)?;
     let more = runs.len() > limit;
     runs.truncate(limit);
+    for run in &mut runs {
+        if let Some(ended) = store.owed(&run.id) {
+            run.clone_from(ended);
+        }
+    }
     let next = runs.last().filter(|_| more).map(|run| run.id.clone());
     Ok(Runs { runs, next })
 }
 
-/// Runs that an earlier life of the daemon left under way are cancelled: nobody knows how they ended, or when.
-pub(super) fn interrupted(connection: &Connection) -> Result<usize, HistoryError> {
-    let sql = "UPDATE runs SET state = 'cancelled', reason = ?1 WHERE state = 'running'";
-    Ok(connection.execute(sql, [INTERRUPTED])?)
+/// Runs that an earlier life of the daemon left under way.
+pub(super) fn under_way(connection: &Connection) -> Result<Vec<String>, HistoryError> {
+    let mut statement = connection.prepare("SELECT id FROM runs WHERE state = 'running'")?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// They are cancelled: nobody knows how they ended, or when.
+pub(super) fn interrupted(connection: &Connection, ids: &[String]) -> Result<(), HistoryError> {
+    let sql = "UPDATE runs SET state = 'cancelled', reason = ?1 WHERE id = ?2 AND state = 'running'";
+    let mut statement = connection.prepare(sql)?;
+    for id in ids {
+        statement.execute([INTERRUPTED, id])?;
+    }
+    Ok(())
 }
 
 fn select(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<Run>, HistoryError> {

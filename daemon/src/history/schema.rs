@@ -1,6 +1,7 @@
 //! The database file: its place, its modes, its version, and what happens when it is broken.
 
 use super::HistoryError;
+use super::projects::{self, Registration};
 use crate::system;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, OpenOptions, Permissions};
@@ -19,15 +20,19 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE runs ADD COLUMN partial INTEGER NOT NULL DEFAULT 0",
 ];
 
-/// How long a statement waits for another process that has the database, say `sqlite3` in somebody's terminal.
+/// How long the start waits for another process that has the database, say `sqlite3` in somebody's terminal.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How long a statement does so later: runs wait for it, and what cannot be written is tried again.
+const BUSY_IN_USE: Duration = Duration::from_millis(500);
+
 /// An open database.
-#[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
     /// It held nothing before: run numbers must be learnt from elsewhere.
     pub(super) fresh: bool,
+    /// Registered projects of the one before, which was broken.
+    pub(super) salvaged: Vec<Registration>,
 }
 
 /// Makes a folder that only its owner can enter, or checks that it is one.
@@ -39,20 +44,39 @@ pub(super) fn private_folder(path: &Path) -> Result<(), HistoryError> {
 pub(super) fn open(folder: &Path) -> Result<Opened, HistoryError> {
     let path = folder.join(FILE);
     match try_open(&path) {
-        Err(Broken::Beyond(what)) => {
-            let aside = move_aside(&path)?;
-            tracing::warn!(
-                database = %path.display(), moved_to = %aside.display(), %what,
-                "the history is broken: it was moved aside and a new one is begun"
-            );
-            try_open(&path).map_err(|broken| match broken {
-                Broken::Error(error) => error,
-                Broken::Beyond(problem) => HistoryError::Content { what: "a new database", problem },
-            })
-        }
+        Err(Broken::Beyond(what)) => begin_anew(folder, &what),
         Err(Broken::Error(error)) => Err(error),
         Ok(opened) => Ok(opened),
     }
+}
+
+/// Moves a broken database aside and begins a new one. What is registered can often still be read: it is a few rows, and
+/// a user who has to register every project again has lost more than old runs.
+pub(super) fn begin_anew(folder: &Path, what: &str) -> Result<Opened, HistoryError> {
+    let path = folder.join(FILE);
+    let salvaged = salvage(&path).unwrap_or_default();
+    let aside = move_aside(&path)?;
+    tracing::warn!(
+        database = %path.display(), moved_to = %aside.display(), %what, projects = salvaged.len(),
+        "the history is broken: it was moved aside and a new one is begun"
+    );
+    match try_open(&path) {
+        Ok(opened) => Ok(Opened { salvaged, ..opened }),
+        Err(Broken::Error(error)) => Err(error),
+        Err(Broken::Beyond(problem)) => Err(HistoryError::Content { what: "a new database", problem }),
+    }
+}
+
+fn salvage(path: &Path) -> Result<Vec<Registration>, HistoryError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Without this SQLite reads nothing of a file that is shorter than its header says.
+    connection.pragma_update(None, "writable_schema", true)?;
+    projects::all(&connection)
+}
+
+/// Whether nothing but a new file helps.
+pub(super) fn is_beyond(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 enum Broken {
@@ -70,10 +94,7 @@ impl From<HistoryError> for Broken {
 
 impl From<rusqlite::Error> for Broken {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Beyond(error.to_string()),
-            _ => Self::Error(error.into()),
-        }
+        if is_beyond(&error) { Self::Beyond(error.to_string()) } else { Self::Error(error.into()) }
     }
 }
 
@@ -105,7 +126,8 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
         return Err(Broken::Beyond(check));
     }
     migrate(&mut connection, version)?;
-    Ok(Opened { connection, fresh: version == 0 })
+    connection.busy_timeout(BUSY_IN_USE)?;
+    Ok(Opened { connection, fresh: version == 0, salvaged: Vec::new() })
 }
 
 /// A database that is nowhere on disk.

@@ -2,14 +2,23 @@
 //!
 //! SQLite blocks, so no task of the runtime touches it: what is to be done with it is sent here and done in order.
 
-use super::HistoryError;
 use super::logs::Logs;
-use super::retention;
+use super::{HistoryError, projects, retention, schema};
+use devd_proto::{Run, RunId};
 use rusqlite::Connection;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How soon what could not be written is tried again, when nobody writes anything else.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// So much is remembered of what could not be written. A disk that stays full must not fill the memory too.
+const MOST_OWED: usize = 1000;
 
 /// Something to do with the database.
 pub(super) type Job = Box<dyn FnOnce(&mut Store) + Send>;
@@ -36,19 +45,91 @@ impl Jobs {
     }
 }
 
+/// A change of the database that can be tried again.
+type Change = Box<dyn Fn(&mut Store) -> Result<(), HistoryError> + Send>;
+
+/// Something that must get into the database, now or later.
+pub(super) struct Write {
+    /// How a run ended, if it is that: to be shown until then.
+    pub(super) run: Option<Run>,
+    pub(super) change: Change,
+}
+
 /// What the thread owns.
-#[derive(Debug)]
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) logs: Logs,
+    folder: PathBuf,
+    /// What could not be written, because the disk was full or somebody else had the database; oldest first.
+    owed: VecDeque<Write>,
     finished: u32,
     /// Dropped after the connection, and heard by whoever closes the history.
     closed: Option<oneshot::Sender<()>>,
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, logs: Logs) -> Self {
-        Self { connection, logs, finished: 0, closed: None }
+    pub(super) fn new(connection: Connection, logs: Logs, folder: &Path) -> Self {
+        let folder = folder.to_owned();
+        Self { connection, logs, folder, owed: VecDeque::new(), finished: 0, closed: None }
+    }
+
+    /// Writes something after all that is owed, or owes it too. An error says that it is not on disk yet.
+    pub(super) fn write(&mut self, write: Write) -> Result<(), HistoryError> {
+        self.pay();
+        let failed = match self.owed.len() {
+            0 => self.attempt(&write),
+            _ => Err(HistoryError::Owed("what came before it could not be written yet".to_owned())),
+        };
+        match failed {
+            Err(error) if error.may_pass() => {
+                if self.owed.len() == MOST_OWED {
+                    tracing::error!(
+                        "the history cannot be written for too long: the oldest of it is given up"
+                    );
+                    self.owed.pop_front();
+                }
+                self.owed.push_back(write);
+                Err(HistoryError::Owed(error.to_string()))
+            }
+            result => result,
+        }
+    }
+
+    /// Writes what is owed, as far as that is possible now.
+    fn pay(&mut self) {
+        while let Some(write) = self.owed.pop_front() {
+            match self.attempt(&write) {
+                Err(error) if error.may_pass() => return self.owed.push_front(write),
+                Err(error) => tracing::error!(%error, "something is missing in the history"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Writes, also when the database turns out to be broken: then into a new one.
+    fn attempt(&mut self, write: &Write) -> Result<(), HistoryError> {
+        match (write.change)(self) {
+            Err(HistoryError::Database(error)) if schema::is_beyond(&error) => {
+                self.begin_anew()?;
+                (write.change)(self)
+            }
+            result => result,
+        }
+    }
+
+    /// Puts a broken database aside and begins a new one with what can still be read of it.
+    fn begin_anew(&mut self) -> Result<(), HistoryError> {
+        // Its pages are a thing of the past, too: no connection must write them back.
+        self.connection = Connection::open_in_memory()?;
+        let opened = schema::begin_anew(&self.folder, "it broke while it was in use")?;
+        self.connection = opened.connection;
+        retention::learn_numbers(&self.connection, &self.logs)?;
+        opened.salvaged.iter().try_for_each(|registration| projects::save(self, registration))
+    }
+
+    /// How a run ended that is not in the database yet.
+    pub(super) fn owed(&self, id: &RunId) -> Option<&Run> {
+        self.owed.iter().filter_map(|write| write.run.as_ref()).find(|run| run.id == *id)
     }
 
     /// Counts an ended run; old ones go every so often.
@@ -83,13 +164,23 @@ pub(super) fn start(store: Store, folder: &Path) -> Result<Jobs, HistoryError> {
 }
 
 fn work(mut store: Store, jobs: &mpsc::Receiver<Job>) {
-    while let Ok(job) = jobs.recv() {
+    loop {
+        let job = if store.owed.is_empty() {
+            jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            jobs.recv_timeout(AGAIN)
+        };
+        let job = match job {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => Box::new(Store::pay),
+            Err(RecvTimeoutError::Disconnected) => return store.pay(),
+        };
         // One bad row must not cost every later run its place in the history; a transaction under way rolls back.
         if catch_unwind(AssertUnwindSafe(|| job(&mut store))).is_err() {
             tracing::error!("a request to the history panicked");
         }
         if store.closed.is_some() {
-            return;
+            return store.pay();
         }
     }
 }

@@ -104,9 +104,9 @@ fn lock(path: &Path, what: &Path) -> Result<File, SocketError> {
         let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
         return Err(SocketError::Taken { pid, what: what.to_owned() });
     }
-    let wrote =
+    // The lock is what counts: on a full disk whoever comes second does not learn who has it, and nothing else is lost.
+    let _ =
         lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
-    wrote.map_err(io)?;
     Ok(lock)
 }
 
