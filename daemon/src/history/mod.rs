@@ -45,8 +45,9 @@ impl History {
         schema::private_folder(dir)?;
         let logs = Logs::open(dir)?;
         let opened = schema::open(dir)?;
-        if opened.fresh {
-            retention::learn_numbers(&opened.connection, &logs)?;
+        // Also those of runs whose beginning could not be recorded.
+        if let Err(error) = retention::learn_numbers(&opened.connection, &logs) {
+            tracing::warn!(%error, "the numbers of earlier runs are not all known");
         }
         let mut store = Store::new(opened.connection, logs.clone(), dir);
         for registration in &opened.salvaged {

@@ -128,14 +128,18 @@ fn remove(path: &Path) {
     }
 }
 
-/// A new database knows no numbers, but the logs of an earlier one may lie there: their ids are not used again.
+/// Logs may lie there of runs that the database does not know: those of an earlier one, or of runs whose beginning could
+/// not be recorded. Their ids are not used again.
 pub(super) fn learn_numbers(connection: &Connection, logs: &Logs) -> Result<(), HistoryError> {
-    for log in log_files(logs)? {
+    let logs = log_files(logs)?;
+    let mut highest = BTreeMap::new();
+    for log in &logs {
         if let Some((project, number)) = log.id.rsplit_once('-')
-            && let Ok(number) = number.parse()
+            && let Ok(number) = number.parse::<u64>()
         {
-            runs::raise_to(connection, project, number)?;
+            let highest = highest.entry(project).or_insert(number);
+            *highest = number.max(*highest);
         }
     }
-    Ok(())
+    highest.into_iter().try_for_each(|(project, number)| runs::raise_to(connection, project, number))
 }

@@ -29,8 +29,6 @@ const BUSY_IN_USE: Duration = Duration::from_millis(500);
 /// An open database.
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// It held nothing before: run numbers must be learnt from elsewhere.
-    pub(super) fresh: bool,
     /// Registered projects of the one before, which was broken.
     pub(super) salvaged: Vec<Registration>,
 }
@@ -127,7 +125,7 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
     }
     migrate(&mut connection, version)?;
     connection.busy_timeout(BUSY_IN_USE)?;
-    Ok(Opened { connection, fresh: version == 0, salvaged: Vec::new() })
+    Ok(Opened { connection, salvaged: Vec::new() })
 }
 
 /// A database that is nowhere on disk.

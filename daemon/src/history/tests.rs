@@ -327,6 +327,16 @@ async fn a_daemon_starts_on_a_database_that_cannot_be_written_and_cancels_what_w
     assert_eq!(state_on_disk(&folder, "shop-2"), "running");
 }
 
+#[tokio::test]
+async fn a_number_whose_run_could_not_be_recorded_is_not_used_again() {
+    let folder = folder();
+    let history = open(&folder);
+    record(&history, &run("shop-1", "api", TestsState::Passed)).await;
+    history.log_writer(&"shop-2".into()).unwrap().finish();
+    history.close().await;
+    assert_eq!(open(&folder).next_number(&"shop".into()).await.unwrap(), 3);
+}
+
 /// A project among many runs, all of it in the database's file.
 async fn with_a_project_and_runs(history: &History, folder: &TempDir) -> Registration {
     let source = ProjectSource { dir: "/src/shop".into(), ..ProjectSource::default() };
