@@ -387,6 +387,10 @@ impl State {
                 Due::Content => Hold::Content,
                 Due::Run if suite.running.is_some() => Hold::Running,
                 Due::Run if self.view.is_unreachable() || self.view.last().is_none() => Hold::Engine,
+                Due::Run if suite.too_soon(now).is_some() => {
+                    plan.wake_at(suite.too_soon(now));
+                    Hold::Engine
+                }
                 Due::Run if running >= self.limits.runs => Hold::Slots,
                 // Builds of a first `up` come before tests that nobody waits for.
                 Due::Run if !suite.is_waited_for() && suite.verdict.is_none() && !is_up => Hold::Services,

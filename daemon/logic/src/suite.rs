@@ -1,5 +1,6 @@
 //! What is remembered of one service's tests, and how facts change it.
 
+use crate::backoff::pause;
 use crate::settle::Burst;
 use crate::{Change, Effect, Moment, Outcome, RunCause};
 use devd_proto::{RunId, ServiceName};
@@ -27,6 +28,9 @@ pub(crate) struct SuiteState {
     /// The files define it otherwise than the run before.
     redefined: bool,
     superseded: u32,
+    /// Runs in a row that the engine lost, and when the next one may begin after them.
+    lost: u32,
+    again: Option<Moment>,
     typical: Option<Duration>,
     rounds: crate::service::Rounds,
 }
@@ -76,6 +80,7 @@ pub(crate) enum Due {
 impl SuiteState {
     pub(crate) fn changed(&mut self, now: Moment, change: &Change) {
         self.generation += 1;
+        self.again = None;
         Burst::note(&mut self.burst, now, change);
         self.rounds.changed(now, change, self.running.is_some());
     }
@@ -107,6 +112,7 @@ impl SuiteState {
 
     pub(crate) fn request(&mut self, now: Moment, id: RunId, args: Vec<String>) {
         self.rounds.lift();
+        self.again = None;
         self.requested.push_back(Requested { id, args, at: now });
     }
 
@@ -229,6 +235,7 @@ impl SuiteState {
         let Some(running) = self.running.take_if(|running| running.id == *run) else { return false };
         let partial = !running.args.is_empty();
         self.rounds.ended(now);
+        self.lost = if *outcome == Outcome::Lost { self.lost + 1 } else { 0 };
         match outcome {
             Outcome::Passed { took } | Outcome::Failed { took } => {
                 self.superseded = 0;
@@ -259,10 +266,16 @@ impl SuiteState {
                 }
             }
             Outcome::Cancelled => self.superseded += 1,
-            // Nothing was learned: it is due again as soon as the engine is back.
-            Outcome::Lost => {}
+            // Nothing was learned: it is due again as soon as the engine is back. One that answers and loses it all the same
+            // is not asked again and again as fast as it can lose.
+            Outcome::Lost => self.again = Some(now + pause(self.lost)),
         }
         true
+    }
+
+    /// When a run may begin again, while it is too soon after the engine has lost one.
+    pub(crate) fn too_soon(&self, now: Moment) -> Option<Moment> {
+        self.again.filter(|again| now < *again)
     }
 
     /// Whether the verdict is for what is on disk.

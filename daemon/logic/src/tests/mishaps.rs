@@ -77,6 +77,38 @@ fn what_ended_by_itself_is_not_run_again_by_the_next_daemon() {
     assert_eq!(state.memory(), memory);
 }
 
+/// The next daemon's state of a project that runs, and what its engine shows.
+fn next_daemon() -> (State, Observed) {
+    let before = up();
+    (State::new("shop".into(), Limits::default(), before.state.memory(), 1), before.look())
+}
+
+#[test]
+fn an_engine_that_answers_and_loses_every_run_is_not_asked_as_fast_as_it_can_lose() {
+    let (mut state, seen) = next_daemon();
+    let baseline = Event::Baseline { service: name("api"), verdict: None };
+    let mut events = std::collections::VecDeque::from([Event::Loaded(Box::new(shop())), baseline]);
+    let (mut now, mut runs) = (ms(0), 0);
+    while now < ms(60_000) {
+        let event = events.pop_front().unwrap_or(Event::Tick);
+        for effect in state.step(now, event) {
+            match effect {
+                Effect::Look => events.push_back(Event::Observed(Box::new(seen.clone()))),
+                Effect::StartRun { run, .. } => {
+                    runs += 1;
+                    events.push_back(Event::RunEnded { run, outcome: Outcome::Lost });
+                }
+                Effect::Probe { service, started } => {
+                    events.push_back(Event::Probed { service, started, healthy: true });
+                }
+                Effect::Op { .. } | Effect::CancelRun { .. } | Effect::Remember(_) | Effect::Gone { .. } => {}
+            }
+        }
+        now += ms(20);
+    }
+    assert!((4..=8).contains(&runs), "{runs} runs in a minute");
+}
+
 #[test]
 fn one_look_without_an_answer_is_repeated() {
     let mut world = up();

@@ -34,7 +34,18 @@ pub(super) fn from_status(status: u16, message: &str) -> EngineError {
         message if message.is_empty() => format!("the engine answered {status} without saying why"),
         message => message,
     };
-    if status == 404 { EngineError::NotFound(message) } else { EngineError::Refused(message) }
+    match status {
+        404 => EngineError::NotFound(message),
+        500.. if is_half_gone(&message) => EngineError::Unreachable(message),
+        _ => EngineError::Refused(message),
+    }
+}
+
+/// Docker answers, and its containerd does not: it was killed, or is on its way up. That says nothing of what was asked.
+fn is_half_gone(message: &str) -> bool {
+    [": unavailable", "transport is closing", "ttrpc: closed", "error reading from server: EOF"]
+        .iter()
+        .any(|sign| message.contains(sign))
 }
 
 /// An error with what it comes from: hyper says only "error sending request" by itself.
@@ -54,4 +65,24 @@ pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
 /// Success when something is gone already.
 pub(super) fn gone_is_fine<T: Default>(result: Result<T, EngineError>) -> Result<T, EngineError> {
     if let Err(EngineError::NotFound(_)) = result { Ok(T::default()) } else { result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_whose_containerd_is_gone_has_refused_nothing() {
+        let dialing = "connection error: desc = \"transport: Error while dialing dial unix /run/containerd.sock: \
+                       connect: connection refused\": unavailable";
+        for message in [dialing, "transport is closing: unavailable", "ttrpc: closed: unknown"] {
+            assert!(matches!(from_status(500, message), EngineError::Unreachable(_)), "{message}");
+        }
+        let refused = "driver failed programming external connectivity: port is already allocated";
+        assert!(matches!(from_status(500, refused), EngineError::Refused(_)));
+        assert!(matches!(
+            from_status(404, "no such image: unavailable: unavailable"),
+            EngineError::NotFound(_)
+        ));
+    }
 }
