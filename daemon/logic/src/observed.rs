@@ -63,6 +63,8 @@ pub struct Container {
     pub started: String,
     /// Ids, or where the engine does not tell them names, of other containers of which it uses something as its own.
     pub shares: BTreeSet<String>,
+    /// A network of the project that was made anew without it. One that somebody only took it off is their wish.
+    pub lost_network: Option<String>,
     /// Container number, from 1; the lowest is kept.
     pub number: u32,
 }

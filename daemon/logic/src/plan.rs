@@ -213,6 +213,10 @@ impl State {
         if container.image != image {
             return plan.op(Op::Remove(name.clone(), container.id.clone()), "its image changed");
         }
+        if let Some(network) = &container.lost_network {
+            let cause = format!("its network {network} was removed and made anew");
+            return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
+        }
         match container.state {
             ContainerState::Running => self.plan_running(now, name, container, reaction, plan),
             ContainerState::Created | ContainerState::Exited(_) => {

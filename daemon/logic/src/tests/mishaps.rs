@@ -110,6 +110,23 @@ fn an_engine_that_answers_and_loses_every_run_is_not_asked_as_fast_as_it_can_los
 }
 
 #[test]
+fn a_service_whose_network_was_made_anew_without_it_is_made_anew() {
+    let (mut state, mut seen) = next_daemon();
+    state.step(ms(0), Event::Loaded(Box::new(shop())));
+    for container in seen.containers.iter_mut().filter(|it| it.service == name("web")) {
+        container.lost_network = Some("shop_default".to_owned());
+    }
+    let effects = state.step(ms(5), Event::Observed(Box::new(seen)));
+    let mut operations = Vec::new();
+    for effect in effects {
+        if let Effect::Op { op, cause, .. } = effect {
+            operations.push(format!("{op}: {cause}"));
+        }
+    }
+    assert_eq!(operations, ["remove web: its network shop_default was removed and made anew"]);
+}
+
+#[test]
 fn one_look_without_an_answer_is_repeated() {
     let mut world = up();
     world.engine_gone = true;

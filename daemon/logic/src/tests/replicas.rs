@@ -110,6 +110,7 @@ fn one_that_is_in_trouble_is_told_of_and_mended_alone() {
 #[test]
 fn numbers_that_others_left_with_gaps_are_taken_as_they_are() {
     let container = |number: u32| Container {
+        lost_network: None,
         id: format!("c{number}"),
         name: String::new(),
         service: name("web"),

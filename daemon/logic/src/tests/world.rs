@@ -286,6 +286,7 @@ impl World {
 
     pub(super) fn look(&self) -> Observed {
         let container = |it: &Box_| Container {
+            lost_network: None,
             id: it.id.clone(),
             name: format!("shop-{}-{}", replica::service(&it.service), replica::parse(&it.service).1),
             service: replica::service(&it.service),

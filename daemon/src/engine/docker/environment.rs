@@ -40,7 +40,8 @@ async fn sweep(connection: &Connection, labels: &[String]) -> Result<Vec<String>
     let ids = containers.iter().filter_map(|container| container.id.as_deref());
     let mut results = join_all(ids.map(|id| apply::remove(connection, id))).await;
     results.extend(
-        join_all(things.networks.iter().map(|(name, _)| apply::remove_network(connection, name))).await,
+        join_all(things.networks.iter().map(|network| apply::remove_network(connection, &network.name)))
+            .await,
     );
     results.extend(
         join_all(things.volumes.iter().map(|(name, _)| apply::remove_volume(connection, name))).await,
@@ -54,7 +55,7 @@ async fn sweep(connection: &Connection, labels: &[String]) -> Result<Vec<String>
             container.names.unwrap_or_default().into_iter().next().or(container.id).unwrap_or_default();
         format!("container {}", name.trim_start_matches('/'))
     };
-    let networks = things.networks.into_iter().map(|(name, _)| format!("network {name}"));
+    let networks = things.networks.into_iter().map(|network| format!("network {}", network.name));
     let volumes = things.volumes.into_iter().map(|(name, _)| format!("volume {name}"));
     Ok(containers.into_iter().map(name).chain(networks).chain(volumes).collect())
 }

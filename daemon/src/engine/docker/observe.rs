@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use devd_logic::{Container, ContainerState, EnvironmentId, Health, Observed};
 use devd_proto::{Port, ServiceName};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How many containers are asked about at once.
@@ -29,7 +30,7 @@ pub(super) async fn observe(
 ) -> Result<Look, EngineError> {
     let of_stack = [format!("{}={project}", compose::PROJECT)];
     let of_runs = [format!("{}={project}", label::PROJECT), label::ENVIRONMENT.to_owned()];
-    let (containers, stack, runs, images) = tokio::try_join!(
+    let (inspected, stack, runs, images) = tokio::try_join!(
         stack_containers(connection, &of_stack),
         things(connection, &of_stack),
         async {
@@ -39,6 +40,9 @@ pub(super) async fn observe(
         },
         image_ids(connection, images),
     )?;
+    let mut containers: Vec<_> =
+        inspected.into_iter().filter_map(|inspected| container(inspected, &stack.networks)).collect();
+    containers.sort_by(|(a, _), (b, _)| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let (containers, details) = containers
         .into_iter()
         .map(|(container, details)| {
@@ -48,7 +52,11 @@ pub(super) async fn observe(
         .unzip();
     let observed = Observed {
         containers,
-        networks: stack.networks.into_iter().filter_map(of_dev_stack).collect(),
+        networks: stack
+            .networks
+            .into_iter()
+            .filter_map(|network| of_dev_stack((network.name, network.labels)))
+            .collect(),
         volumes: stack.volumes.into_iter().filter_map(of_dev_stack).collect(),
         images,
         environments: runs
@@ -67,13 +75,22 @@ fn of_dev_stack((name, labels): (String, Labels)) -> Option<String> {
 /// Networks and volumes with their labels, by name.
 #[derive(Default)]
 pub(super) struct Things {
-    pub(super) networks: Vec<(String, Labels)>,
+    pub(super) networks: Vec<Network>,
     pub(super) volumes: Vec<(String, Labels)>,
+}
+
+/// A network.
+pub(super) struct Network {
+    pub(super) name: String,
+    id: String,
+    created: Option<Timestamp>,
+    labels: Labels,
 }
 
 impl Things {
     fn labels(self) -> impl Iterator<Item = Labels> {
-        self.networks.into_iter().chain(self.volumes).map(|(_, labels)| labels)
+        let networks = self.networks.into_iter().map(|network| network.labels);
+        networks.chain(self.volumes.into_iter().map(|(_, labels)| labels))
     }
 }
 
@@ -84,7 +101,11 @@ pub(super) async fn things(connection: &Connection, labels: &[String]) -> Result
         connection.api.list_networks(Some(networks)),
         connection.api.list_volumes(Some(volumes)),
     )?;
-    let networks = networks.into_iter().filter_map(|n| Some((n.name?, n.labels.unwrap_or_default())));
+    let networks = networks.into_iter().filter_map(|network| {
+        let created = network.created.and_then(|time| time.parse().ok());
+        let (id, labels) = (network.id.unwrap_or_default(), network.labels.unwrap_or_default());
+        Some(Network { name: network.name?, id, created, labels })
+    });
     let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|v| (v.name, v.labels));
     Ok(Things { networks: networks.collect(), volumes: volumes.collect() })
 }
@@ -112,7 +133,7 @@ async fn labels_of_containers(
 async fn stack_containers(
     connection: &Connection,
     labels: &[String],
-) -> Result<Vec<(Container, Details)>, EngineError> {
+) -> Result<Vec<ContainerInspectResponse>, EngineError> {
     let found = containers(connection, labels).await?;
     let of_stack = found.into_iter().filter(|summary| {
         let label = |name| summary.labels.as_ref().and_then(|labels| labels.get(name));
@@ -124,13 +145,11 @@ async fn stack_containers(
         // It may have vanished since it was listed.
         gone_is_fine(answer.map(Some).map_err(EngineError::from))
     });
-    let mut inspected: Vec<_> = inspected
+    inspected
         .buffer_unordered(AT_ONCE)
-        .try_filter_map(|inspected| async { Ok(inspected.and_then(container)) })
+        .try_filter_map(|inspected| async { Ok(inspected) })
         .try_collect()
-        .await?;
-    inspected.sort_by(|(a, _), (b, _)| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    Ok(inspected)
+        .await
 }
 
 async fn image_ids(
@@ -147,7 +166,8 @@ async fn image_ids(
 }
 
 /// Our picture of a container; none if it is nobody's service.
-fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)> {
+fn container(inspected: ContainerInspectResponse, networks: &[Network]) -> Option<(Container, Details)> {
+    let lost_network = lost_network(&inspected, networks);
     let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
     let state = inspected.state.unwrap_or_default();
     let shares = inspected.host_config.as_ref().map(shares::of).unwrap_or_default();
@@ -168,9 +188,27 @@ fn container(inspected: ContainerInspectResponse) -> Option<(Container, Details)
         health: health(&state),
         started,
         shares,
+        lost_network,
         number: labels.get(compose::NUMBER).and_then(|number| number.parse().ok()).unwrap_or(1),
     };
     Some((container, details))
+}
+
+/// A network that is not the one of that name that the container was put on.
+fn lost_network(inspected: &ContainerInspectResponse, networks: &[Network]) -> Option<String> {
+    let mode = inspected.host_config.as_ref().and_then(|host| host.network_mode.as_deref());
+    let made = inspected.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let endpoints = inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let lost = networks.iter().find(|network| {
+        match endpoints.and_then(|endpoints| endpoints.get(&network.name)) {
+            Some(endpoint) => {
+                endpoint.network_id.as_ref().is_some_and(|id| !id.is_empty() && *id != network.id)
+            }
+            // It was taken off by force; if that was because the network went, this one is younger than the container.
+            None => mode == Some(&network.name) && made.is_some() && network.created > made,
+        }
+    });
+    lost.map(|network| network.name.clone())
 }
 
 /// Engines write the year 1 for never.

@@ -273,6 +273,7 @@ impl FakeContainer {
             _ => Health::None,
         };
         Container {
+            lost_network: None,
             id: id.to_owned(),
             name: self.spec.name.clone(),
             service: ServiceName::new(self.spec.service.name.clone()),
