@@ -334,6 +334,9 @@ impl<E: Engine> Registry<E> {
                     let event = Event::StoppedOutside(ServiceName::new(service));
                     self.tell(&ProjectName::new(project), Message::Event(event));
                 }
+                EngineChange::Environment { project, environment } => {
+                    self.tell(&ProjectName::new(project), Message::EnvironmentBroken(environment));
+                }
                 EngineChange::Connected => self.tell_all(&Event::EngineBack),
                 EngineChange::Disconnected => self.tell_all(&Event::EngineChanged),
             }

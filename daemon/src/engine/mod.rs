@@ -9,7 +9,7 @@ pub mod docker;
 pub mod fake;
 pub mod spec;
 
-use devd_logic::Observed;
+use devd_logic::{EnvironmentId, Observed};
 use devd_proto::{EngineStatus, Port, Stream};
 use futures_util::stream::BoxStream;
 use spec::{Act, ContainerSpec, ExecSpec, LogQuery};
@@ -89,6 +89,13 @@ pub enum EngineChange {
         project: String,
         /// The service.
         service: String,
+    },
+    /// A container of a test environment has ended.
+    Environment {
+        /// The project.
+        project: String,
+        /// The environment.
+        environment: EnvironmentId,
     },
     /// The engine is reached (again): everything may be different.
     Connected,

@@ -14,7 +14,7 @@ mod testing;
 use crate::blueprint::Blueprint;
 use crate::engine::Look;
 use crate::watch::Change;
-use devd_logic::Event;
+use devd_logic::{EnvironmentId, Event};
 use devd_proto::{
     Diagnostic, Problem, ProjectName, ProjectSource, ProjectStatus, Removed, Run, RunId, RunStarted,
     ServiceName,
@@ -56,6 +56,8 @@ pub enum Message {
     },
     /// So many environments stand ready for the tests of a service.
     Warm(ServiceName, u32),
+    /// A container of a test environment has ended: of one that has served, or of one that stands ready and is of no use now.
+    EnvironmentBroken(EnvironmentId),
     /// A run ended and is in the history.
     RunDone(Box<runs::Done>),
     /// A request from outside.

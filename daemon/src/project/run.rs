@@ -243,6 +243,7 @@ impl<E: Engine> Loop<E> {
             Message::Warm(service, count) => {
                 self.publisher.warm.insert(service, count);
             }
+            Message::EnvironmentBroken(environment) => self.pool.broken(&environment),
             Message::RunDone(done) => self.run_done(*done),
             Message::Request(request) => self.request(request),
         }
@@ -251,6 +252,7 @@ impl<E: Engine> Loop<E> {
     fn event(&mut self, event: Event) {
         if let Event::EngineBack = event {
             self.publisher.engine_back();
+            self.pool.look_over();
         }
         if let Event::OpFinished { result, id } = &event
             && let Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) =

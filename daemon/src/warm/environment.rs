@@ -9,6 +9,7 @@ use crate::commands;
 use crate::engine::spec::{Act, Park};
 use crate::engine::{Applied, Engine, EngineError, Output, Progress};
 use devd_compose::model::Service;
+use devd_logic::EnvironmentId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ impl Ready {
             Tests::Parked(parked) => parked.is_waiting(),
             Tests::Created(_) => true,
         }
+    }
+
+    /// Which one it is.
+    pub fn id(&self) -> &EnvironmentId {
+        &self.held.id
     }
 
     /// Whether a run in it may have arguments of its own.

@@ -12,6 +12,7 @@ use super::{Job, RunError, snapshot};
 use crate::engine::{Engine, Progress};
 use crate::project::Message;
 use devd_compose::model::Service;
+use devd_logic::EnvironmentId;
 use devd_proto::ServiceName;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,9 @@ use tokio_util::task::TaskTracker;
 
 /// The next one is made a little behind a run: the first moments are the run's own.
 const BEHIND: Duration = Duration::from_millis(250);
+
+/// When it is tried again to make one, after the engine did not answer.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Keeping dependencies ready-made can fail because the machine is busy, or for ever.
 const TRIES: u32 = 3;
@@ -175,6 +179,47 @@ impl<E: Engine> Pool<E> {
         }
     }
 
+    /// A container of this environment has ended. If it stands ready, it is of no use any more.
+    pub fn broken(&self, environment: &EnvironmentId) {
+        self.weed(|ready| ready.id() != environment);
+    }
+
+    /// The engine is back after it was gone: what stood ready may have ended meanwhile, and what could not be made
+    /// may be possible now.
+    pub fn look_over(&self) {
+        for shelf in self.shelves().values_mut() {
+            shelf.failed = false;
+        }
+        self.weed(Ready::is_fresh);
+        let services: Vec<ServiceName> = self.shelves().keys().cloned().collect();
+        for service in services {
+            self.replenish(service, BEHIND);
+        }
+    }
+
+    /// Removes what is of no use from the shelves, and has others made for it.
+    fn weed(&self, mut is_of_use: impl FnMut(&mut Ready) -> bool) {
+        let mut gone = Vec::new();
+        let mut short = Vec::new();
+        for (service, shelf) in self.shelves().iter_mut() {
+            let before = shelf.ready.len();
+            for mut stocked in std::mem::take(&mut shelf.ready) {
+                if is_of_use(&mut stocked.ready) {
+                    shelf.ready.push_back(stocked);
+                } else {
+                    gone.push(stocked);
+                }
+            }
+            if shelf.ready.len() < before {
+                short.push(service.clone());
+            }
+        }
+        for service in short {
+            self.count(&service);
+            self.replenish(service, BEHIND);
+        }
+    }
+
     /// Ends everything; returns when nothing is in the making any more.
     pub async fn close(&self) {
         self.inner.end.cancel();
@@ -303,6 +348,7 @@ impl<E: Engine> Pool<E> {
             Ok((ready, memory, took, worth))
         };
         let made = made.await;
+        let mut lost = false;
         let put = self.shelf_of(job, |shelf| {
             // A shelf of the same definition that was set up in the meantime knows nothing of this one.
             if cancel.is_cancelled() {
@@ -320,6 +366,7 @@ impl<E: Engine> Pool<E> {
                 Err(error) => {
                     tracing::warn!(project = %job.project, service = %job.service, %error, "no environment was made ahead");
                     shelf.failed = true;
+                    lost = matches!(error, RunError::Lost(_));
                     // They have to see to one themselves.
                     shelf.waiting.truncate(shelf.making);
                     false
@@ -329,7 +376,25 @@ impl<E: Engine> Pool<E> {
         if put.is_some() {
             self.count(&job.service);
         }
+        if lost {
+            self.make_again(job.clone());
+        }
         put.unwrap_or_default()
+    }
+
+    /// That the engine did not answer says nothing of the environment; it need not have been lost, so that nobody would
+    /// say that it is back.
+    fn make_again(&self, job: Job) {
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = this.inner.end.cancelled() => return,
+            }
+            if this.shelf_of(&job, |shelf| shelf.failed = false).is_some() {
+                this.replenish(job.service, Duration::ZERO);
+            }
+        });
     }
 
     /// Keeps the dependencies of a suite ready-made for all that are made from now on.

@@ -1,6 +1,7 @@
 //! Environments that stand ready.
 
 use crate::bench::{Bench, bench, bench_with_memory, tests, write};
+use devd_logic::{EnvironmentId, Event};
 use devd_proto::{ProjectStatus, TestsState};
 use devdd::blueprint::Blueprint;
 use devdd::engine::fake::{Fake, TestsBehaviour};
@@ -101,6 +102,45 @@ async fn one_that_died_is_not_taken() {
     let name = bench.fake.containers().into_iter().find(|name| name.contains("-tests-")).unwrap();
     bench.fake.kill(&name);
     assert!(!bench.tested_warm().await);
+    bench.until("warm", is_warm).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_database_died_is_replaced_before_a_run_takes_it() {
+    let bench = bench().await;
+    bench.warm().await;
+    let old = bench.environments();
+    let is_database = |name: &String| name.starts_with("shop-devd-") && name.contains("-db-");
+    bench.fake.kill(&bench.fake.containers().into_iter().find(is_database).unwrap());
+    for id in &old {
+        bench.handle.tell(Message::EnvironmentBroken(EnvironmentId::new(id)));
+    }
+    bench.until("made anew", |status| is_warm(status) && bench.environments().is_disjoint(&old)).await;
+    assert!(bench.tested_warm().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_while_the_engine_was_away_is_made_anew_when_it_is_back() {
+    let bench = bench().await;
+    bench.warm().await;
+    let old = bench.environments();
+    bench.fake.kill(&bench.fake.containers().into_iter().find(|name| name.contains("-tests-")).unwrap());
+    bench.handle.tell(Message::Event(Event::EngineBack));
+    bench.until("made anew", |status| is_warm(status) && bench.environments().is_disjoint(&old)).await;
+    assert!(bench.tested_warm().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_did_not_answer_to_is_made_without_a_word_from_it() {
+    let bench = bench().await;
+    bench.warm().await;
+    bench.fake.set_gone(true);
+    for id in bench.environments() {
+        bench.handle.tell(Message::EnvironmentBroken(EnvironmentId::new(id)));
+    }
+    bench.until("none", |status| tests(status).warm == 0).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    bench.fake.set_gone(false);
     bench.until("warm", is_warm).await;
 }
 

@@ -5,6 +5,7 @@ use super::link::Connection;
 use super::wire::{Address, Call, json_lines};
 use crate::engine::spec::{compose, label};
 use crate::engine::{EngineChange, EngineError};
+use devd_logic::EnvironmentId;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -98,6 +99,12 @@ pub(super) async fn forward(
 /// What an event says about a dev stack.
 fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
     let attributes = &event.actor.attributes;
+    if let Some(environment) = attributes.get(label::ENVIRONMENT)
+        && matches!(event.action.as_str(), "die" | "died" | "destroy" | "remove")
+    {
+        let project = attributes.get(label::PROJECT)?.clone();
+        return Some(EngineChange::Environment { project, environment: EnvironmentId::new(environment) });
+    }
     let wish = matches!((event.kind.as_str(), event.action.as_str()), ("container", "kill" | "stop"));
     if !wish {
         return concerns(event, owners).map(EngineChange::Project);
@@ -193,6 +200,20 @@ mod tests {
         assert_eq!(wish("kill", &[("signal", "1")]), None);
         assert_eq!(wish("stop", &[(label::ENVIRONMENT, "1")]), None);
         assert_eq!(wish("stop", &[(compose::ONEOFF, "True")]), None);
+    }
+
+    #[test]
+    fn the_end_of_a_container_of_a_test_environment_is_heard_by_its_project() {
+        let told = |action: &str| {
+            let labels =
+                [(label::PROJECT, "shop"), (label::ENVIRONMENT, "7-1"), (compose::PROJECT, "shop-devd-7-1")];
+            let labels: BTreeMap<_, _> = labels.into_iter().collect();
+            let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
+            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+        };
+        let environment = EnvironmentId::new("7-1");
+        assert_eq!(told("die"), Some(EngineChange::Environment { project: "shop".to_owned(), environment }));
+        assert_eq!(told("start"), None);
     }
 
     #[test]
