@@ -115,7 +115,9 @@ impl Keeper {
                 Err(reason) => self.disconnected(reason),
             }
             tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            // One that restarts is back within seconds, and its services wait for it.
+            let restarts = lost.as_ref().is_some_and(|(_, when)| when.elapsed() < LOYALTY);
+            pause = if restarts { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
         }
     }
 
