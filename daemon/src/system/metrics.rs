@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// All of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ struct Gauges {
     uptime: Gauge,
     connected: Gauge,
     projects: Gauge,
+    tasks: Gauge,
     running: Family<Service, Gauge>,
     restarts: Family<Service, Gauge>,
     warm: Family<Service, Gauge>,
@@ -68,10 +70,11 @@ impl Metrics {
         let (run_stages, restart_stages, runs) = (family(), family(), Family::default());
         let gauges = Gauges::default();
         let mut registry = Registry::with_prefix("devd");
-        let Gauges { uptime, connected, projects, running, restarts, warm } = gauges.clone();
+        let Gauges { uptime, connected, projects, tasks, running, restarts, warm } = gauges.clone();
         registry.register_with_unit("uptime", "How long the daemon has run", Unit::Seconds, uptime);
         registry.register("engine_connected", "Whether the container engine answers", connected);
         registry.register("projects", "Registered projects", projects);
+        registry.register("tasks", "Tasks of the daemon that are under way", tasks);
         registry.register("service_running", "Whether the service runs", running);
         registry.register("service_restarts", "Restarts by devd since the project was registered", restarts);
         registry.register("environments_warm", "Test environments that stand ready", warm);
@@ -106,6 +109,8 @@ impl Metrics {
         gauges.uptime.set(uptime.as_secs().cast_signed());
         gauges.connected.set(i64::from(engine.state == EngineState::Connected));
         gauges.projects.set(projects.len() as i64);
+        let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+        gauges.tasks.set(tasks as i64);
         for family in [&gauges.running, &gauges.restarts, &gauges.warm] {
             family.clear();
         }
