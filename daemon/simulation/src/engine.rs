@@ -108,6 +108,7 @@ impl Engine {
         let container = |it: &Box_| {
             let (service, number) = replica::parse(&it.name);
             Container {
+                lost_network: None,
                 name: format!("{}-{service}-{number}", PROJECTS[project]),
                 config_hash: Some(it.definition.replace("-v", "-hash")),
                 id: it.id.clone(),

@@ -55,7 +55,14 @@ pub(super) struct Write {
     pub(super) change: Change,
 }
 
+impl std::fmt::Debug for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Write").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
 /// What the thread owns.
+#[derive(Debug)]
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) logs: Logs,
