@@ -47,6 +47,23 @@ impl Source {
         self.text.get(start..end).map(|line| line.trim_end_matches(['\n', '\r']))
     }
 
+    /// Whether line `number` is below a key with secrets, by how the lines are indented: of what is no YAML that is all that
+    /// can be told.
+    fn is_secret(&self, number: u32) -> bool {
+        // The items of a list may stand as far left as its key.
+        let depth = |line: &str| 2 * line.find(|c: char| c != ' ').unwrap_or(0) + usize::from(is_item(line));
+        let mut outer = self.line(number).map_or(0, depth);
+        (1..number).rev().filter_map(|above| self.line(above)).any(|line| {
+            let text = line.trim_start_matches([' ', '-']);
+            if text.is_empty() || text.starts_with('#') || depth(line) >= outer {
+                return false;
+            }
+            outer = depth(line);
+            let key = text.split(':').next().unwrap_or_default().trim_matches(['"', '\'', ' ']);
+            SECRET.contains(&key) || (outer == 0 && key.starts_with("x-"))
+        })
+    }
+
     /// The text from `place` on.
     pub(crate) fn text_at(&self, place: Place) -> Option<&str> {
         let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
@@ -179,6 +196,10 @@ impl Context {
     ) -> Diagnostic {
         let source = self.sources.get(place.file);
         let line = source.and_then(|source| source.line(place.line));
+        // Of the many that come when there are enough, nobody looks at the lines above.
+        let is_secret = is_secret(path)
+            || self.diagnostics.len() >= MAX_DIAGNOSTICS
+            || source.is_some_and(|source| source.is_secret(place.line));
         Diagnostic {
             severity,
             code,
@@ -187,7 +208,7 @@ impl Context {
             line: Some(place.line),
             column: Some(place.column),
             length: place.length.max(1),
-            source_line: line.map(|line| if is_secret(path) { mask(line) } else { line.to_owned() }),
+            source_line: line.map(|line| if is_secret { mask(line) } else { mask_flow(line) }),
             path: path.to_owned(),
             help: None,
         }
@@ -271,11 +292,35 @@ impl Diagnostic {
     }
 }
 
+/// Keys whose values may be secrets.
+const SECRET: [&str; 4] = ["environment", "secrets", "args", "content"];
+
 /// Whether the values at `path` may be secrets.
 pub(crate) fn is_secret(path: &str) -> bool {
     // Fragments that a service merges into its environment.
-    path.starts_with("x-")
-        || path.split(['.', '[']).any(|part| matches!(part, "environment" | "secrets" | "args" | "content"))
+    path.starts_with("x-") || path.split(['.', '[']).any(|part| SECRET.contains(&part))
+}
+
+fn is_item(line: &str) -> bool {
+    line.trim_start().starts_with("- ")
+}
+
+/// Hides what follows a key with secrets: in flow style a line has more in it than what is wrong.
+pub(crate) fn mask_flow(line: &str) -> String {
+    let values = SECRET.iter().filter_map(|key| {
+        line.match_indices(key).find_map(|(at, _)| {
+            let before = line.get(..at)?.chars().next_back();
+            let after = line.get(at + key.len()..)?.trim_start_matches(['"', '\'', ' ']);
+            let is_key = before.is_none_or(|c| " {,\"'-".contains(c)) && after.starts_with(':');
+            is_key.then(|| line.len() - after.len() + 1)
+        })
+    });
+    let (kept, hidden) = line.split_at(values.min().unwrap_or(line.len()));
+    format!("{kept}{}", stars(hidden))
+}
+
+fn stars(text: &str) -> String {
+    text.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect()
 }
 
 /// Keeps `KEY:` or `- KEY=` and hides what follows.
@@ -287,13 +332,20 @@ pub(crate) fn mask(line: &str) -> String {
         !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
     });
     let (kept, hidden) = rest.split_at(key.map_or(0, |end| end + 1));
-    let hidden: String = hidden.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect();
-    format!("{indent}{kept}{hidden}")
+    format!("{indent}{kept}{}", stars(hidden))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_below_a_key_with_secrets_is_found_by_its_indent() {
+        let text = "services:\n  a:\n    environment:\n    - A=b\n\n      # c\n      B: |\n        c\n    image: x\nx-y:\n  z: 1\n";
+        let source = Source::new(Path::new("x"), text.to_owned());
+        let secret: Vec<u32> = (1..=11).filter(|number| source.is_secret(*number)).collect();
+        assert_eq!(secret, [4, 6, 7, 8, 11]);
+    }
 
     #[test]
     fn values_are_masked_and_names_are_not() {
@@ -305,6 +357,14 @@ mod tests {
             ("  some words: x", "  **** ****** *"),
         ] {
             assert_eq!(mask(line), shown);
+        }
+        for (line, shown) in [
+            ("  inline: {content: s3cret, file: x}", "  inline: {content: ******* ***** **"),
+            ("api: {image: a, \"environment\": {A: b}}", "api: {image: a, \"environment\": *** ***"),
+            ("    environment:", "    environment:"),
+            ("    image: environment-of/args:1", "    image: environment-of/args:1"),
+        ] {
+            assert_eq!(mask_flow(line), shown);
         }
         assert!(is_secret("services.a.environment[0]"));
         assert!(!is_secret("services.a.ports[0]"));

@@ -69,7 +69,7 @@ impl Diagnostic {
             line: Some(span.line),
             column: Some(span.column),
             length: 1,
-            source_line: line.map(|line| if hide { context::mask(line) } else { line.to_owned() }),
+            source_line: line.map(|line| if hide { context::mask(line) } else { context::mask_flow(line) }),
             path: path.to_owned(),
             help: None,
         }

@@ -355,10 +355,11 @@ impl Builder {
             _ => {}
         }
         if tag.is_custom() {
-            let message = format!("the tag `{}` is not known, so it is ignored", tag.original());
+            // It may be the value itself, of a password that begins so: the line shows it where that can be none.
+            let message = "this tag is not known, so it is ignored";
             let mut problem =
                 Problem::new("unknown-tag", self.place(span.tag_span().unwrap_or(span)), message);
-            problem.help = Some("known are `!reset` and `!override`");
+            problem.help = Some("known are `!reset` and `!override`; quote a value that begins with `!`");
             problem.is_warning = true;
             self.note(problem);
         }

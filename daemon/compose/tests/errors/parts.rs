@@ -280,7 +280,7 @@ configs: {c: {content: a, file: b}}
             error: the config `c` has both `file` and `content`
               --> $DIR/compose.yaml:4:11
                |
-             4 | configs: {c: {content: a, file: b}}
+             4 | configs: {c: {content: ** ***** ***
                |           ^
             help: keep one of them
         "#]],

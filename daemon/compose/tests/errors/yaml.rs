@@ -391,12 +391,12 @@ fn an_unknown_tag_is_a_warning() {
     check(
         "services: {a: {image: x, cap_add: !rset []}}",
         expect![[r#"
-        warning: the tag `!rset` is not known, so it is ignored
+        warning: this tag is not known, so it is ignored
           --> $DIR/compose.yaml:1:35
            |
          1 | services: {a: {image: x, cap_add: !rset []}}
            |                                   ^^^^^
-        help: known are `!reset` and `!override`
+        help: known are `!reset` and `!override`; quote a value that begins with `!`
 
         {
           "name": "shop",
