@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::http::Client;
 use crate::{launch, paths};
+use devd_proto::private::Private;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tokio::net::UnixStream;
 
@@ -34,7 +34,7 @@ pub(crate) async fn open(socket: &Path) -> Result<Option<UnixStream>, Error> {
         return Ok(None);
     }
     match UnixStream::connect(socket).await {
-        Ok(stream) => Ok(Some(stream)),
+        Ok(stream) => check_listener(socket, &stream).map(|()| Some(stream)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             Ok(None)
         }
@@ -45,37 +45,18 @@ pub(crate) async fn open(socket: &Path) -> Result<Option<UnixStream>, Error> {
 
 /// Whether the folder is there. That it is ours and closed to others is what makes the socket trustworthy.
 pub(crate) fn check_folder(folder: &Path) -> Result<bool, Error> {
-    // In a folder that anyone may write to, anyone may have put a link of that name.
-    let metadata = if folder.parent() == Some(Path::new("/tmp")) {
-        folder.symlink_metadata()
-    } else {
-        folder.metadata()
-    };
-    let metadata = match metadata {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => {
-            return Err(Error::unreachable(format!("cannot look at {}: {error}", folder.display())));
-        }
-    };
-    let shown = folder.display();
-    if !metadata.is_dir() {
-        return Err(Error::unreachable(format!("{shown} is not a folder, and devd's socket belongs there"))
-            .help("remove it, or set DEVD_SOCKET to another place"));
+    Private::socket(paths::uid()).look(folder).map_err(Error::untrusted)
+}
+
+/// Refuses whoever is not us: the folder may have been open to others for a while, and theirs be the one who listens.
+fn check_listener(socket: &Path, stream: &UnixStream) -> Result<(), Error> {
+    let listener = stream.peer_cred().map_err(|error| {
+        Error::unreachable(format!("cannot see who listens on {}: {error}", socket.display()))
+    })?;
+    if listener.uid() == paths::uid() {
+        return Ok(());
     }
-    if metadata.uid() != paths::uid() {
-        return Err(Error::unreachable(format!(
-            "{shown} belongs to another user (uid {}): whoever listens there is not trusted",
-            metadata.uid()
-        ))
-        .help("set DEVD_SOCKET to a path in a folder of your own"));
-    }
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::unreachable(format!(
-            "{shown} is open to other users (mode {mode:03o}): whoever listens there is not trusted"
-        ))
-        .help(format!("chmod 700 '{shown}', or set DEVD_SOCKET to a path in a folder of its own")));
-    }
-    Ok(true)
+    let (shown, uid) = (socket.display(), listener.uid());
+    Err(Error::unreachable(format!("another user (uid {uid}) listens on {shown}, who is not trusted"))
+        .help(format!("rm '{shown}', and `devd daemon start`")))
 }

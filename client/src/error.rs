@@ -1,6 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
 use crate::exit::Exit;
+use devd_proto::private::Untrusted;
 use devd_proto::{Code, Diagnostic, Problem, Severity};
 use serde_json::{Value, json};
 use std::io;
@@ -34,6 +35,15 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
         Self::Unreachable { message: message.into(), help: None }
+    }
+
+    /// A folder or file that is not ours alone.
+    pub(crate) fn untrusted(untrusted: Untrusted) -> Self {
+        let error = Self::unreachable(untrusted.to_string());
+        match untrusted.help() {
+            Some(help) => error.help(help),
+            None => error,
+        }
     }
 
     /// The connection broke in the middle of an answer.
@@ -143,12 +153,14 @@ fn exit_of(code: Code) -> Exit {
         | Code::UnknownService
         | Code::UnknownRun
         | Code::OutputGone
+        | Code::TooLarge
         | Code::NoTests
         | Code::NoBuild => Exit::USAGE,
         Code::ShuttingDown => Exit::NO_DAEMON,
         Code::EngineUnreachable => Exit::NO_ENGINE,
         Code::NotFound
         | Code::MethodNotAllowed
+        | Code::TooSlow
         | Code::NotRunning
         | Code::BuildFailed
         | Code::EngineRefused

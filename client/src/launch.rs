@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::service::systemd;
 use crate::{connect, paths};
+use devd_proto::private::Private;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -21,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Starts the daemon for this socket and connects to it.
 pub(crate) async fn daemon(socket: &Path) -> Result<UnixStream, Error> {
     let folder = paths::folder_of(socket);
-    create_private(folder)?;
-    connect::check_folder(folder)?;
+    Private::socket(paths::uid()).make(folder).map_err(Error::untrusted)?;
     // Two clients may come here at once. The second waits for the first, and finds what it started.
     let _lock = lock(folder.join("start.lock")).await?;
     if let Some(stream) = connect::open(socket).await? {
@@ -42,15 +41,12 @@ pub(crate) async fn daemon(socket: &Path) -> Result<UnixStream, Error> {
 async fn spawn(socket: &Path, folder: &Path) -> Result<(), Error> {
     let program = find()?;
     let state = paths::state()?;
-    create_private(&state)?;
-    let mut log = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(state.join("devdd-start.log"))
-        .map_err(|error| cannot("write", &state.join("devdd-start.log"), &error))?;
+    let private = Private::state(paths::uid());
+    private.make(&state).map_err(Error::untrusted)?;
+    let path = state.join("devdd-start.log");
+    let log = private.open(&path, OpenOptions::new().read(true).write(true));
+    let mut log = log.map_err(Error::untrusted)?;
+    log.set_len(0).map_err(|error| cannot("write", &path, &error))?;
     let stderr = log.try_clone().map_err(|error| Error::local(format!("cannot start devdd: {error}")))?;
     let mut command = Command::new(&program);
     command
@@ -147,24 +143,16 @@ fn is_program(file: &Path) -> bool {
     file.is_file() && access(file, Access::EXEC_OK).is_ok()
 }
 
-pub(crate) fn create_private(folder: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| cannot("create", folder, &error))
-}
-
 async fn lock(path: PathBuf) -> Result<File, Error> {
     let shown = path.clone();
     let locked = tokio::task::spawn_blocking(move || {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        file.lock()?;
-        Ok::<_, io::Error>(file)
+        let file = Private::socket(paths::uid()).open(&path, OpenOptions::new().write(true));
+        let file = file.map_err(Error::untrusted)?;
+        file.lock().map_err(|error| cannot("lock", &path, &error))?;
+        Ok(file)
     });
     match tokio::time::timeout(2 * PATIENCE, locked).await {
-        Ok(Ok(Ok(file))) => Ok(file),
-        Ok(Ok(Err(error))) => Err(cannot("lock", &shown, &error)),
+        Ok(Ok(locked)) => locked,
         Ok(Err(_)) | Err(_) => Err(Error::unreachable("another devd command is starting the daemon")
             .help(format!("wait for it; who holds it: fuser '{}'", shown.display()))),
     }

@@ -9,7 +9,6 @@ use devdd::settings::{self, Settings};
 use devdd::system::{paths, socket};
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,6 +91,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         Some(path) => Settings::load(&path).with_context(|| format!("the settings in {}", path.display()))?,
         None => Settings::default(),
     };
+    socket::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -168,8 +168,7 @@ fn log(state_dir: Option<&Path>) -> anyhow::Result<()> {
         }
         Some(dir) => {
             let path = dir.join("devdd.log");
-            let mut options = OpenOptions::new();
-            let file = options.create(true).append(true).mode(0o600).open(&path);
+            let file = paths::private_file(&path, OpenOptions::new().append(true));
             let file = file.with_context(|| format!("the log {}", path.display()))?;
             builder.with_ansi(false).with_writer(file).finish().with(filter).init();
         }

@@ -37,8 +37,14 @@ pub fn unknown_service<'a>(
     }
 }
 
+/// Nobody mistypes a longer one, and comparing takes as long as both are.
+const LONGEST_NAME: usize = 200;
+
 /// The one with the fewest typing errors, as long as they are few: as the client, which checks some names itself.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let tolerated = (name.chars().count() / 3).max(1);
     known
         .iter()

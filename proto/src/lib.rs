@@ -2,12 +2,14 @@
 //!
 //! Shapes only: what a field means, its unit, and which values it can take. Times are RFC 3339 in UTC with
 //! milliseconds, durations are integer milliseconds with the suffix `_ms`, ids are opaque strings. The types here
-//! belong to the clients: the daemon's own state is free to look different. And the way to the socket: [`paths`].
+//! belong to the clients: the daemon's own state is free to look different. And the way to the socket: [`paths`], and
+//! [`private`], which says whether it can be trusted.
 
 pub mod event;
 pub mod frame;
 pub mod id;
 pub mod paths;
+pub mod private;
 pub mod problem;
 pub mod project;
 pub mod run;

@@ -30,6 +30,10 @@ pub enum Code {
     NotFound,
     /// The route has no such method.
     MethodNotAllowed,
+    /// The request's body is too long.
+    TooLarge,
+    /// The request's body took too long to come.
+    TooSlow,
     /// The service has no tests.
     NoTests,
     /// The service has no running container.
@@ -58,8 +62,10 @@ impl Code {
             Self::Forbidden => 403,
             Self::UnknownProject | Self::UnknownService | Self::UnknownRun | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::TooSlow => 408,
             Self::NameTaken | Self::NotRunning => 409,
             Self::OutputGone => 410,
+            Self::TooLarge => 413,
             Self::InvalidProject
             | Self::NoComposeFile
             | Self::NoTests

@@ -2,11 +2,11 @@
 
 use super::HistoryError;
 use super::schema::private_folder;
+use crate::system::paths::private_file;
 use devd_proto::RunId;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -83,7 +83,7 @@ impl Logs {
         let live = self.live();
         Ok(match live.get(id) {
             Some(live) => Found::Live(live.clone()),
-            None if path.is_file() => Found::Complete,
+            None if path.symlink_metadata().is_ok_and(|found| found.is_file()) => Found::Complete,
             None => Found::Missing,
         })
     }
@@ -110,9 +110,7 @@ impl Logs {
         if live.contains_key(id) {
             return Err(HistoryError::AlreadyRecorded(id.to_string()));
         }
-        let mut options = OpenOptions::new();
-        let file =
-            options.append(true).create(true).mode(0o600).open(&path).map_err(HistoryError::file(&path))?;
+        let file = private_file(&path, OpenOptions::new().append(true)).map_err(HistoryError::file(&path))?;
         let (chunks, queue) = mpsc::channel();
         let (progress, ended) = watch::channel(false);
         let pump = Pump { logs: self.clone(), id: id.clone(), file, progress };

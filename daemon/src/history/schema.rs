@@ -4,9 +4,8 @@ use super::HistoryError;
 use super::projects::{self, Registration};
 use crate::system;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,14 +97,8 @@ impl From<rusqlite::Error> for Broken {
 
 fn try_open(path: &Path) -> Result<Opened, Broken> {
     // SQLite gives its side files the mode of the database, so that one is made before SQLite would make it.
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(HistoryError::file(path))?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(HistoryError::file(path))?;
-    drop(file);
+    let file = system::paths::private_file(path, OpenOptions::new().append(true));
+    drop(file.map_err(HistoryError::file(path))?);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;

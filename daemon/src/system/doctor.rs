@@ -1,6 +1,8 @@
 //! What can be wrong with the machine, and how to mend it.
 
 use devd_proto::{EngineState, EngineStatus, Finding, FindingState};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Looks at everything. Blocks on the disk.
@@ -33,7 +35,11 @@ fn engine_finding(engine: &EngineStatus) -> Finding {
 
 fn state_finding(state_dir: &Path) -> Finding {
     let file = state_dir.join(".doctor");
-    let wrote = std::fs::write(&file, b"").and_then(|()| std::fs::remove_file(&file));
+    // Of a daemon that was killed while it looked.
+    let _ = std::fs::remove_file(&file);
+    // Never through a link, and never into what is there.
+    let wrote = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
+    let wrote = wrote.and_then(|_| std::fs::remove_file(&file));
     match wrote {
         Ok(()) => finding("state", FindingState::Ok, format!("{} can be written", state_dir.display()), None),
         Err(error) => {

@@ -1,9 +1,10 @@
 //! The socket: handed over by the service manager, or made here under a lock.
 
-use super::paths::private_folder;
+use super::paths::owner;
+use devd_proto::private::{Private, Untrusted};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ impl Bound {
     /// Holds the state folder as well. Another socket does not make another state: two daemons on one would end each
     /// other's test runs.
     pub fn with_state(mut self, dir: &Path) -> Result<Self, SocketError> {
-        self.state = Some(lock(&dir.join("lock"), dir)?);
+        self.state = Some(lock(Private::state(owner()), &dir.join("lock"), dir)?);
         Ok(self)
     }
 }
@@ -46,6 +47,18 @@ pub enum SocketError {
         /// The path.
         socket: PathBuf,
     },
+    /// There is something else in its place, which is not for us to remove.
+    #[error("{} is there and is no socket: remove it, or set DEVD_SOCKET to another path", socket.display())]
+    NoSocket {
+        /// The path.
+        socket: PathBuf,
+    },
+    /// Its folder or its lock is not ours alone.
+    #[error("{untrusted}{}", untrusted.help().map_or_else(String::new, |help| format!("\nhelp: {help}")))]
+    Untrusted {
+        /// What is wrong.
+        untrusted: Untrusted,
+    },
     /// Something of the system's.
     #[error("{}: {error}", path.display())]
     Io {
@@ -54,6 +67,12 @@ pub enum SocketError {
         /// Why.
         error: io::Error,
     },
+}
+
+impl From<Untrusted> for SocketError {
+    fn from(untrusted: Untrusted) -> Self {
+        Self::Untrusted { untrusted }
+    }
 }
 
 /// `sun_path` has 108 bytes on Linux and 104 on macOS, one of them for the end.
@@ -69,11 +88,16 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
     if length > MAX {
         return Err(SocketError::TooLong { length, socket: socket.to_owned() });
     }
+    let private = Private::socket(owner());
     if let Some(dir) = socket.parent() {
-        private_folder(dir).map_err(io(dir))?;
+        private.make(dir)?;
     }
     let lock_path = socket.with_extension("lock");
-    let lock = lock(&lock_path, socket)?;
+    let lock = lock(private, &lock_path, socket)?;
+    // To connect to a file is refused as well, and a file is nothing to remove.
+    if socket.symlink_metadata().is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(SocketError::NoSocket { socket: socket.to_owned() });
+    }
     match UnixStream::connect(socket) {
         // The service manager listens there, or a daemon whose lock file was removed.
         Ok(_) => return Err(SocketError::Taken { pid: "unknown".to_owned(), what: socket.to_owned() }),
@@ -92,11 +116,9 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
 /// Takes a lock that is held for as long as the file is open, and writes this process's id into it.
 ///
 /// `what` is what it guards, for the error.
-fn lock(path: &Path, what: &Path) -> Result<File, SocketError> {
+fn lock(private: Private, path: &Path, what: &Path) -> Result<File, SocketError> {
     let io = |error| SocketError::Io { path: path.to_owned(), error };
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut lock = options.open(path).map_err(io)?;
+    let mut lock = private.open(path, OpenOptions::new().read(true).write(true))?;
     if lock.try_lock().is_err() {
         let mut pid = String::new();
         // Whoever holds the lock has written its pid; if not, it is just starting.
@@ -116,6 +138,22 @@ pub fn handed_over() -> io::Result<Option<Bound>> {
     listener.set_nonblocking(true)?;
     Ok(Some(Bound { listener, state: None, lock: None }))
 }
+
+/// Every connection is an open file, and so is much else. Systems give a process few of them unless it asks for more.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        tracing::warn!(%error, wanted, "the limit of open files stays as it is");
+    }
+}
+
+/// Open files.
+const ENOUGH: u64 = 65_536;
 
 impl Drop for Bound {
     fn drop(&mut self) {
@@ -154,10 +192,53 @@ mod tests {
         bind(&other).unwrap().with_state(dir.path()).unwrap();
     }
 
+    /// A place for a socket, in a folder as it should be.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("run");
+        Private::socket(owner()).make(&folder).unwrap();
+        (dir, folder.join("devd.sock"))
+    }
+
+    /// A connection to a plain file is refused like one to a stale socket.
+    #[test]
+    fn a_file_in_the_place_of_the_socket_is_not_removed() {
+        let (_dir, path) = place();
+        std::fs::write(&path, "precious").unwrap();
+        assert!(matches!(bind(&path), Err(SocketError::NoSocket { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/nowhere", &path).unwrap();
+        assert!(matches!(bind(&path), Err(SocketError::NoSocket { .. })));
+    }
+
+    /// The lock is emptied and written to.
+    #[test]
+    fn a_lock_that_is_a_link_overwrites_nothing() {
+        let (dir, path) = place();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, path.with_extension("lock")).unwrap();
+        assert!(bind(&path).unwrap_err().to_string().contains("is not a plain file"));
+        std::os::unix::fs::symlink(&victim, dir.path().join("run/lock")).unwrap();
+        std::fs::remove_file(path.with_extension("lock")).unwrap();
+        let error = bind(&path).unwrap().with_state(&dir.path().join("run")).unwrap_err().to_string();
+        assert!(error.contains("is not a plain file"), "{error}");
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_folder_that_is_open_to_others_is_refused_with_what_to_do() {
+        let (dir, path) = place();
+        std::fs::set_permissions(dir.path().join("run"), Permissions::from_mode(0o755)).unwrap();
+        let error = bind(&path).unwrap_err().to_string();
+        assert!(error.contains("(mode 755)") && error.contains("\nhelp: chmod 700"), "{error}");
+        assert!(!path.exists());
+    }
+
     #[test]
     fn a_stale_socket_is_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("devd.sock");
+        let (_dir, path) = place();
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         bind(&path).unwrap();

@@ -5,7 +5,8 @@ use crate::http::Client;
 use crate::signal::Signals;
 use crate::{connect, launch, paths};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::process::{Child, Command};
 
@@ -18,22 +19,23 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) async fn start() -> Result<Self, Error> {
-        let folder = std::env::temp_dir().join(format!("devd-ci-{}", std::process::id()));
-        let folder = std::path::absolute(&folder).unwrap_or(folder);
-        // Of an earlier process with our number, perhaps. A folder that is not ours cannot be removed so.
-        _ = fs::remove_dir_all(&folder);
-        launch::create_private(&folder)?;
-        connect::check_folder(&folder)?;
-        let started = Self::start_in(&folder).await;
-        if started.is_err() {
-            // A daemon that had begun has done it.
-            _ = fs::remove_dir_all(&folder);
-        }
-        started
+        let place = std::env::temp_dir();
+        let place = std::path::absolute(&place).unwrap_or(place);
+        // A name that nobody can take before us.
+        let folder = tempfile::Builder::new()
+            .prefix("devd-ci-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&place)
+            .map_err(|error| Error::local(format!("cannot make a folder in {}: {error}", place.display())))?;
+        let daemon = Self::start_in(folder.path()).await?;
+        // It goes with the daemon, which outlives this process if that is killed.
+        _ = folder.keep();
+        Ok(daemon)
     }
 
     async fn start_in(folder: &Path) -> Result<Self, Error> {
         let cannot_write = |error| Error::local(format!("cannot write into {}: {error}", folder.display()));
+        connect::check_folder(folder)?;
         let socket = folder.join("devd.sock");
         if socket.as_os_str().len() > paths::SOCKET_PATH_MAX {
             let message = format!("{} is too long for a socket", socket.display());
@@ -42,7 +44,7 @@ impl Daemon {
         // Nothing is made ahead that nobody will use.
         fs::write(folder.join("config.toml"), "[pool]\nmemory = \"0B\"\n").map_err(cannot_write)?;
         let mut options = OpenOptions::new();
-        let log = options.create(true).truncate(true).read(true).write(true).open(folder.join("devdd.log"));
+        let log = options.create_new(true).mode(0o600).read(true).write(true).open(folder.join("devdd.log"));
         let mut log = log.map_err(cannot_write)?;
         let stderr = log.try_clone().map_err(cannot_write)?;
         let program = launch::find()?;

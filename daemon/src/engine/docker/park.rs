@@ -5,14 +5,15 @@ use super::signals;
 use crate::engine::EngineError;
 use crate::engine::spec::{ContainerSpec, Park, label};
 use crate::park;
+use crate::system::paths::private_folder;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ImageInspect, Mount, MountType};
 use bollard::query_parameters::InspectContainerOptions;
 use devd_park::protocol::command;
 use devd_park::protocol::reply::{self, Reply};
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -298,15 +299,19 @@ fn control_folder(folder: &Path, container: &str) -> PathBuf {
 }
 
 fn install(folder: &Path, program: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    private_folder(folder)?;
     let path = self::program(folder);
     if std::fs::read(&path).is_ok_and(|there| there == program) {
         return Ok(());
     }
     // Renamed into place: a container may start at any moment.
     let half = folder.join(format!(".{}.{}", park::DIGEST, std::process::id()));
-    std::fs::write(&half, program)?;
-    std::fs::set_permissions(&half, Permissions::from_mode(0o755))?;
+    // Of a daemon with our number that was killed. What is made now was not there before, so no link is written through.
+    let _ = std::fs::remove_file(&half);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
+    file.write_all(program)?;
+    file.set_permissions(Permissions::from_mode(0o755))?;
+    drop(file);
     std::fs::rename(&half, &path)
 }
 
