@@ -10,6 +10,8 @@ pub mod clock;
 pub mod commands;
 mod dockerignore;
 pub mod engine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod history;
 pub mod hub;
 pub mod park;
@@ -89,8 +91,7 @@ pub async fn run(
     let streams = CancellationToken::new();
     let app = api::router(api::App::new(registry.clone(), config.state_dir, streams.clone()));
     let listener = UnixListener::from_std(bound.listener.try_clone()?)?;
-    let service = app.into_make_service_with_connect_info::<api::Peer>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let serving = api::serve(listener, app, shutdown.clone());
     ready();
     let farewell = async {
         shutdown.cancelled().await;
@@ -104,8 +105,7 @@ pub async fn run(
         registry.surroundings().history.close().await;
         removed
     };
-    let (served, removed) = tokio::join!(serving.into_future(), farewell);
-    served?;
+    let ((), removed) = tokio::join!(serving, farewell);
     drop(bound);
     removed
 }

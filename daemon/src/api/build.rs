@@ -2,6 +2,7 @@
 
 use super::App;
 use super::extract::{Body, Failure};
+use super::files::absolute;
 use crate::engine::spec::{Act, BuildSpec};
 use crate::engine::{Engine, EngineError, Progress};
 use crate::{problem, registry};
@@ -21,6 +22,7 @@ pub(super) async fn build(
     State(app): State<App>,
     Body(request): Body<BuildRequest>,
 ) -> Result<Response, Failure> {
+    absolute(&request.source.dir)?;
     let blueprint = registry::load(request.source.clone()).await?;
     let all = || blueprint.project.services.values().filter(|service| service.build.is_some());
     let chosen: Vec<ServiceName> = if request.services.is_empty() {

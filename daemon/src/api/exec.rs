@@ -1,7 +1,7 @@
 //! A command in a running container: the connection becomes a stream of frames both ways.
 
 use super::App;
-use super::extract::{Failure, Path};
+use super::extract::{Body, Failure, Path};
 use super::services::container;
 use crate::engine::spec::ExecSpec;
 use crate::engine::{Engine as _, EngineError, Exec};
@@ -15,7 +15,6 @@ use devd_proto::{Code, ExecRequest, Problem, ProjectName, ServiceName, Stream};
 use futures_util::StreamExt as _;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::pin::pin;
@@ -33,10 +32,7 @@ pub(super) async fn exec(
     mut request: Request,
 ) -> Result<Response, Failure> {
     let upgrade = hyper::upgrade::on(&mut request);
-    let body = Bytes::from_request(request, &app).await;
-    let body = body.map_err(|error| Problem::new(Code::BadRequest, error.body_text()))?;
-    let asked: ExecRequest = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(Code::BadRequest, format!("the request's body: {error}")))?;
+    let Body(asked) = Body::<ExecRequest>::from_request(request, &app).await?;
     let id = container(&app, &project, &service, asked.index)?;
     let engine = app.registry.surroundings().engine.clone();
     let spec = spec(asked);
@@ -128,7 +124,7 @@ fn spec(asked: ExecRequest) -> ExecSpec {
 }
 
 async fn converse(connection: Upgraded, exec: Exec, asked: Asked) {
-    let Ok(parts) = downcast::<TokioIo<UnixStream>>(connection) else {
+    let Ok(parts) = connection.downcast::<TokioIo<UnixStream>>() else {
         return tracing::error!("a connection is not the socket that it should be");
     };
     let socket = parts.io.into_inner();

@@ -5,17 +5,21 @@ use super::extract::{Answer, Body, Query};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use devd_proto::{Code, Decision, Problem, Saved, SavedRequest, Why};
+use devd_proto::{Code, Decision, Problem, Saved, SavedRequest, Why, paths};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path as FsPath, PathBuf};
 
-fn absolute(path: &str) -> Result<PathBuf, Problem> {
-    let path = PathBuf::from(path);
-    if path.is_absolute() {
-        return Ok(path);
+/// The path without dots, as the watcher and the projects know it: what leads out of a folder is not in it. The daemon's
+/// current folder is nobody's business.
+pub(super) fn absolute(path: &str) -> Result<PathBuf, Problem> {
+    let wrong = |why| Err(Problem::new(Code::BadRequest, format!("{path:?} {why}")));
+    if path.contains('\0') {
+        return wrong("has a zero byte inside, which no path has");
     }
-    let title = format!("{} is not an absolute path", path.display());
-    Err(Problem::new(Code::BadRequest, title))
+    match paths::absolute(FsPath::new(path)) {
+        Ok(clean) if path.starts_with('/') => Ok(clean),
+        _ => wrong("is not an absolute path"),
+    }
 }
 
 /// These files changed on disk: acted on at once, without waiting for more.

@@ -37,7 +37,7 @@ pub(super) struct LogsQuery {
 }
 
 impl LogsQuery {
-    fn parse(&self) -> Result<LogQuery, Problem> {
+    pub(super) fn parse(&self) -> Result<LogQuery, Problem> {
         let bad = |what: &str, text: &str, help: &str| {
             Err(Problem::new(Code::BadRequest, format!("{what}: {text:?} makes no sense")).help(help))
         };

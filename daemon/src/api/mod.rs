@@ -3,15 +3,18 @@
 //! Every route is documented where its handler is, and the OpenAPI document is made of that.
 
 mod build;
+mod document;
 mod events;
 mod exec;
 mod extract;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod logs;
 mod meta;
-mod peer;
 mod projects;
 mod runs;
+mod serve;
 mod services;
 
 use crate::clock;
@@ -20,7 +23,7 @@ use crate::registry::Registry;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use devd_proto::{Code, Problem};
-use extract::Failure;
+use extract::{Failure, MAX_REQUEST};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -29,7 +32,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use peer::Peer;
+pub use serve::serve;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,9 +61,6 @@ impl App {
         }
     }
 }
-
-/// The largest request that makes sense: a caller's environment can have a megabyte.
-const MAX_REQUEST: usize = 4 * 1024 * 1024;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -95,7 +95,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(runs::log))
         .routes(routes!(events::stream))
         .split_for_parts();
-    let document = document.to_pretty_json().unwrap_or_default();
+    let document = document::text(&document);
     let openapi = axum::routing::get(move || async move {
         ([(axum::http::header::CONTENT_TYPE, "application/json")], document)
     });
@@ -109,6 +109,5 @@ pub fn router(app: App) -> Router {
             Failure(problem.help("the header Allow lists those that it has; see /v1/openapi.json"))
         })
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
-        .layer(axum::middleware::from_fn(peer::only_the_owner))
         .with_state(app)
 }

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::extract::{Answer, Body, Path, Query};
+use super::files::absolute;
 use crate::project::Also;
 use crate::{problem, registry};
 use axum::Json;
@@ -19,6 +20,7 @@ pub(super) async fn register(
     State(app): State<App>,
     Body(request): Body<RegisterRequest>,
 ) -> Answer<Registered> {
+    absolute(&request.dir)?;
     Ok(Json(app.registry.register(request).await?))
 }
 
@@ -58,6 +60,7 @@ pub(super) async fn remove(
 #[utoipa::path(post, path = "/v1/resolve", tag = "projects", request_body = ProjectSource,
     responses((status = 200, body = Resolved), (status = 422, body = Problem)))]
 pub(super) async fn resolve(State(app): State<App>, Body(source): Body<ProjectSource>) -> Answer<Resolved> {
+    absolute(&source.dir)?;
     Ok(Json(app.registry.resolve(&source).await?))
 }
 
@@ -79,6 +82,7 @@ pub(super) async fn config(
     Query(query): Query<ConfigQuery>,
     Body(source): Body<ProjectSource>,
 ) -> Answer<Config> {
+    absolute(&source.dir)?;
     let loaded = registry::load_files(source).await?;
     let project = if query.secrets { loaded.project.with_secret_values() } else { loaded.project };
     let hashes = project.services.iter();

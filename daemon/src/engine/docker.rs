@@ -44,6 +44,8 @@ mod volumeless;
 mod wire;
 
 pub use candidates::{Surroundings, candidates};
+#[cfg(feature = "fuzzing")]
+pub use frames::fuzz_frames;
 
 use super::spec::{Act, ExecSpec, LogQuery};
 use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};

@@ -69,6 +69,26 @@ fn framed(buffer: &mut BytesMut) -> io::Result<Option<(Origin, Bytes)>> {
     }
 }
 
+/// However it is cut into pieces, it is the same output, and nothing of it is lost.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_frames(bytes: &[u8]) {
+    use futures_util::{FutureExt as _, StreamExt as _};
+    let read = |size: usize, terminal: bool| {
+        let chunks: Vec<_> = bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let items = frames(stream::iter(chunks), terminal).collect::<Vec<_>>().now_or_never();
+        let items = items.unwrap_or_else(|| panic!("it waits though everything has come"));
+        let (good, bad): (Vec<_>, Vec<_>) = items.into_iter().partition(Result::is_ok);
+        (good.into_iter().flatten().collect::<Vec<_>>(), bad.len())
+    };
+    let whole = read(bytes.len().max(1), false);
+    for size in [1, 3, 8, 9] {
+        assert_eq!(read(size, false), whole);
+    }
+    let (raw, failed) = read(7, true);
+    let raw: Vec<u8> = raw.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    assert!(raw == bytes && failed == 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
