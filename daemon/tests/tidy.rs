@@ -47,10 +47,9 @@ fn each_library_stays_behind_its_edge() {
     ];
     for (word, home) in edges {
         for (path, source) in all() {
-            // `lib.rs` serves the router that `api` makes, and `main.rs` reads the flags.
+            // `main.rs` reads the flags.
             let excepted = path == "daemon/tests/tidy.rs"
                 || path.starts_with("daemon/tests/engine_docker")
-                || (word == "axum::" && path == "daemon/src/lib.rs")
                 || (word == "clap::" && path == "daemon/src/main.rs");
             // `sd_notify::` ends like `notify::` and is something else.
             let source = source.replace("sd_notify::", "");
@@ -103,6 +102,45 @@ fn the_client_knows_the_words_and_not_the_daemon() {
             assert!(!uses(&source, word), "{path} uses {word}");
         }
     }
+}
+
+/// What runs a shell runs whatever is in a name that it is given. In containers they are the project's own affair.
+#[test]
+fn no_shell_runs_anything_on_the_host() {
+    let known = ["\"docker\"", "\"journalctl\"", "\"tail\"", "&program", "program"];
+    let mut found = 0;
+    for (path, source) in all() {
+        // Tests stand behind the code, or beside it.
+        let code = source.split("#[cfg(test)]\nmod").next().unwrap();
+        if !(path.starts_with("client/src/") || path.starts_with("daemon/src/"))
+            || !uses(code, "Command::new(")
+        {
+            continue;
+        }
+        for call in code.split("Command::new(").skip(1) {
+            let program = call.split(')').next().unwrap();
+            assert!(known.contains(&program), "{path} runs {program}: is that no shell?");
+            found += 1;
+        }
+        for word in ["\"sh\"", "\"bash\"", "\"-c\"", "/bin/sh"] {
+            assert!(!uses(code, word), "{path} has {word} where it runs programs");
+        }
+    }
+    assert_eq!(found, 6, "a program more or less is run: is it no shell?");
+}
+
+/// The compiler forbids it elsewhere, member by member; a new member would have to ask for that.
+#[test]
+fn nothing_is_unsafe_but_the_park() {
+    let word = ["un", "safe"].concat();
+    let found = |path: &str, source: &str| {
+        let blocks = ["{", "fn", "impl", "extern"].map(|next| format!("{word} {next}"));
+        !path.starts_with("daemon/park/") && blocks.iter().any(|block| uses(source, block))
+    };
+    for (path, source) in all() {
+        assert!(!found(&path, &source), "{path} is {word}: the park alone is, as it has no standard library");
+    }
+    assert!(found("x.rs", &format!("let y = {word} {{ z }};")));
 }
 
 #[test]

@@ -40,8 +40,15 @@ pub(crate) async fn run(context: &Context, install: Install) -> Result<Exit, Err
         let folder = systemd::folder()?;
         // Where the socket is the usual one, the unit says so in systemd's own words.
         let elsewhere = env::var_os("DEVD_SOCKET").is_some_and(|path| !path.is_empty());
+        let confined = !systemd::docker_is_a_snap(&env::var_os("PATH").unwrap_or_default());
+        if !confined {
+            say(
+                context,
+                "docker is a snap here, whose launcher a confined service could not run: devd is not confined",
+            )?;
+        }
         let files = [
-            (folder.join(systemd::SERVICE), systemd::service_unit(&program, &environment)),
+            (folder.join(systemd::SERVICE), systemd::service_unit(&program, &environment, confined)),
             (folder.join(systemd::SOCKET), systemd::socket_unit(elsewhere.then_some(socket.as_path()))),
         ];
         put(context, &files, install.force)?;

@@ -3,6 +3,7 @@
 use super::{MARKER, Present, present, run};
 use crate::error::Error;
 use crate::paths;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 pub(crate) const SERVICE: &str = "devdd.service";
@@ -55,7 +56,37 @@ pub(crate) async fn keeps(socket: &Path) -> bool {
     serves(socket) && control(&["--quiet", "is-active", SOCKET]).await
 }
 
-pub(crate) fn service_unit(program: &Path, environment: &[(String, String)]) -> String {
+/// What the daemon, and the `docker buildx` that it runs, never need. All of it works without namespaces, which user units do
+/// not get everywhere: what hides or remounts folders (`ProtectSystem`, `PrivateTmp` and the like) would keep the unit from
+/// starting there, and elsewhere hide the projects, the socket in `/tmp`, or who owns what.
+const CONFINEMENT: &str = "\
+# No program that it runs gets more rights than it has.
+NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+# The engine is reached by a unix socket or over a network; names are looked up by way of netlink.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+# What services do and clients may need; no clock, no modules, no mounts, no debugging of others.
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+# Not here: MemoryDenyWriteExecute, for credential helpers of docker that are compiled as they run; UMask, because folders
+# that a compose file mounts and that are not there are made for the users of its containers. devd's own are 0700 and 0600.
+";
+
+/// Where docker is a snap, its launcher has to gain rights and to make namespaces: nothing of that can be taken away.
+pub(crate) fn docker_is_a_snap(path: &OsStr) -> bool {
+    let found = std::env::split_paths(path).map(|dir| dir.join("docker")).find(|file| file.exists());
+    found.is_some_and(|file| {
+        let real = file.canonicalize().unwrap_or_default();
+        file.starts_with("/snap") || real.ends_with("snap") || real.starts_with("/snap")
+    })
+}
+
+pub(crate) fn service_unit(program: &Path, environment: &[(String, String)], confined: bool) -> String {
+    let confinement = if confined { CONFINEMENT } else { "" };
     let environment: String = environment
         .iter()
         .map(|(name, value)| format!("Environment={}\n", quote(&format!("{name}={value}"))))
@@ -72,7 +103,7 @@ After={SOCKET}
 Type=notify
 ExecStart={}
 {environment}Restart=on-failure
-# The services are the engine's processes: they outlive devdd, and the next one takes them over.
+{confinement}# The services are the engine's processes: they outlive devdd, and the next one takes them over.
 
 [Install]
 WantedBy=default.target
@@ -140,7 +171,45 @@ mod tests {
             [Install]
             WantedBy=default.target
         "##]]
-        .assert_eq(&service_unit(Path::new("/opt/my \"tools\" 100%/devdd"), &environment));
+        .assert_eq(&service_unit(Path::new("/opt/my \"tools\" 100%/devdd"), &environment, false));
+    }
+
+    /// Each line is one that systemd has, or a comment. What hides folders is not among them.
+    #[test]
+    fn the_service_is_confined_as_far_as_every_user_unit_can_be() {
+        let [plain, confined] =
+            [false, true].map(|confined| service_unit(Path::new("/devdd"), &[], confined));
+        assert_eq!(confined.replace(CONFINEMENT, ""), plain);
+        let keys = CONFINEMENT.lines().filter(|line| !line.starts_with('#'));
+        let keys: Vec<&str> = keys.filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let without_namespaces = [
+            "NoNewPrivileges",
+            "RestrictSUIDSGID",
+            "RestrictAddressFamilies",
+            "SystemCallArchitectures",
+            "SystemCallFilter",
+            "SystemCallErrorNumber",
+            "RestrictNamespaces",
+            "RestrictRealtime",
+            "LockPersonality",
+        ];
+        assert_eq!(keys, without_namespaces);
+    }
+
+    #[test]
+    fn a_docker_that_is_a_snap_is_known_by_its_launcher() {
+        let dir = tempfile::tempdir().unwrap();
+        let [snap, plain] = ["snapped", "plain"].map(|name| dir.path().join(name));
+        for folder in [&snap, &plain] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        std::fs::write(dir.path().join("snap"), "").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("snap"), snap.join("docker")).unwrap();
+        std::fs::write(plain.join("docker"), "").unwrap();
+        let path = |folders: &[&PathBuf]| std::env::join_paths(folders).unwrap();
+        assert!(docker_is_a_snap(&path(&[&snap, &plain])));
+        assert!(!docker_is_a_snap(&path(&[&plain, &snap])));
+        assert!(!docker_is_a_snap(OsStr::new("")));
     }
 
     #[test]

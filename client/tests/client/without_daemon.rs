@@ -2,7 +2,7 @@
 
 use crate::support::{World, run, run_with_output};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 /// Every command line that needs nothing to parse but itself.
 const COMMANDS: [&str; 25] = [
@@ -226,6 +226,85 @@ fn a_folder_of_somebody_else_is_not_trusted() {
     let outcome = run(world.command(&["status"]).env("DEVD_SOCKET", foreign.join("devd.sock")));
     assert_eq!(outcome.code, 3);
     assert!(outcome.err.contains("belongs to another user"), "{}", outcome.err);
+}
+
+#[test]
+fn a_link_to_a_folder_of_ours_is_not_followed() {
+    let world = World::new();
+    world.make_socket_folder();
+    std::os::unix::fs::symlink(world.path("run/devd"), world.path("link")).unwrap();
+    for line in [&["status"][..], &["up"]] {
+        let outcome = run(world.command(line).env("DEVD_SOCKET", world.path("link/devd.sock")));
+        assert_eq!(outcome.code, 3, "{line:?}");
+        assert!(outcome.err.contains("is not a folder"), "{}", outcome.err);
+    }
+}
+
+/// The folder was open for a while, and they were quick. Only root can become another user: for others there is nothing to see.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stranger_who_listens_in_our_folder_is_told_nothing() {
+    use std::io::Read as _;
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    world.make_socket_folder();
+    let mode =
+        |name: &str, mode| fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    for (name, open) in [("", 0o711), ("run", 0o711), ("run/devd", 0o777)] {
+        mode(name, open);
+    }
+    let stranger = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // Users are a matter of threads on Linux; this one ends as what it became.
+            let nobody = rustix::process::Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            std::os::unix::net::UnixListener::bind(world.socket()).unwrap()
+        });
+        thread.join().unwrap()
+    });
+    mode("run/devd", 0o700);
+    for line in [&["status"][..], &["up"]] {
+        let outcome = world.run(line);
+        assert_eq!(outcome.code, 3, "{line:?}");
+        assert!(outcome.err.contains("another user (uid 65534) listens on"), "{}", outcome.err);
+        let mut heard = Vec::new();
+        stranger.accept().unwrap().0.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, b"");
+    }
+}
+
+/// One of this name may have been there before.
+#[test]
+fn nothing_is_written_through_a_start_log_that_is_a_link() {
+    let world = World::new();
+    world.put_devdd("#!/bin/sh\necho 'no engine, no fun' >&2\nexit 1\n");
+    fs::DirBuilder::new().mode(0o700).create(world.path("state")).unwrap();
+    fs::write(world.path("victim"), "precious").unwrap();
+    std::os::unix::fs::symlink(world.path("victim"), world.path("state/devdd-start.log")).unwrap();
+    let outcome = world.run(&["config"]);
+    assert_eq!(outcome.code, 3);
+    assert!(outcome.err.contains("is not a plain file with one name"), "{}", outcome.err);
+    assert_eq!(fs::read(world.path("victim")).unwrap(), b"precious");
+}
+
+#[test]
+fn the_folder_of_ci_is_nobody_elses() {
+    let world = World::new();
+    world.put_devdd(
+        "#!/bin/sh\necho \"folder: $(dirname \"$3\")\" >&2\nls -l -d \"$(dirname \"$3\")\" >&2\nexit 1\n",
+    );
+    fs::create_dir(world.path("tmp")).unwrap();
+    fs::set_permissions(world.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let outcome = run(world.command(&["ci"]).env("TMPDIR", world.path("tmp")));
+    assert!(outcome.err.contains("drwx------"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains(&format!("folder: {}/devd-ci-", world.path("tmp").display())),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(fs::read_dir(world.path("tmp")).unwrap().count(), 0, "it is left behind");
 }
 
 #[test]
