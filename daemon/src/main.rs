@@ -6,16 +6,11 @@ use devdd::engine::any::AnyEngine;
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::fake::Fake;
 use devdd::settings::{self, Settings};
-use devdd::system::{paths, socket};
-use std::fs::OpenOptions;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use devdd::system::{log, paths, socket};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[global_allocator]
 static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -83,7 +78,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         None => socket::bind(&flags.socket.clone().map_or_else(paths::socket, Ok)?)?,
     };
     let bound = bound.with_state(&state_dir)?;
-    log(flags.background.then_some(state_dir.as_path()))?;
+    log::begin(flags.background.then_some(state_dir.as_path())).context("the log")?;
     if let Err(error) = alone {
         tracing::warn!(%error, "it stays with its terminal; `devd daemon start` starts one that does not");
     }
@@ -149,32 +144,4 @@ fn leave_terminal() -> rustix::io::Result<()> {
         Err(error) => Err(error),
         Ok(_) => Ok(()),
     }
-}
-
-/// Logs to standard error, or to a file when the terminal is left.
-fn log(state_dir: Option<&Path>) -> anyhow::Result<()> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
-    let parsed = match wanted.as_str() {
-        "" => Ok(Targets::new().with_default(LevelFilter::INFO)),
-        wanted => wanted.parse::<Targets>(),
-    };
-    let filter =
-        parsed.as_ref().map_or_else(|_| Targets::new().with_default(LevelFilter::INFO), Clone::clone);
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false);
-    match state_dir {
-        None => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colour).with_writer(std::io::stderr).finish().with(filter).init();
-        }
-        Some(dir) => {
-            let path = dir.join("devdd.log");
-            let file = paths::private_file(&path, OpenOptions::new().append(true));
-            let file = file.with_context(|| format!("the log {}", path.display()))?;
-            builder.with_ansi(false).with_writer(file).finish().with(filter).init();
-        }
-    }
-    if let Err(error) = parsed {
-        tracing::warn!(%error, "RUST_LOG is not understood: write it like `info` or `warn,devdd=debug`");
-    }
-    Ok(())
 }

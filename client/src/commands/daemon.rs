@@ -1,5 +1,7 @@
 //! `devd daemon`
 
+mod logs;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -10,9 +12,7 @@ use clap::{Args, Subcommand};
 use devd_proto::{EngineState, Status, Version};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
@@ -65,7 +65,7 @@ pub(crate) async fn run(context: &Context, daemon: Daemon) -> Result<Exit, Error
         Action::Stop => stop(context).await,
         Action::Restart => restart(context).await,
         Action::Status => status(context).await,
-        Action::Logs { follow, tail, _file: _ } => logs(follow, tail).await,
+        Action::Logs { follow, tail, _file: _ } => logs::run(follow, tail).await,
     }
 }
 
@@ -213,31 +213,4 @@ impl Departure {
             Self::Already => {}
         }
     }
-}
-
-async fn logs(follow: bool, tail: u32) -> Result<Exit, Error> {
-    let mut command = if systemd::keeps(&paths::socket()?).await {
-        let mut command = Command::new("journalctl");
-        command.args(["--user", "--unit", systemd::SERVICE, "--output", "cat", "--lines", &tail.to_string()]);
-        if follow {
-            command.arg("--follow");
-        }
-        command
-    } else {
-        let file = paths::state()?.join("devdd.log");
-        if !file.exists() {
-            return Err(Error::local(format!("there is no log: {} does not exist", file.display()))
-                .help("it is written when the daemon starts"));
-        }
-        // It waits for more without asking again and again, and goes on when the log is rotated.
-        let mut command = Command::new("tail");
-        command.arg("-n").arg(tail.to_string());
-        if follow {
-            command.arg("-F");
-        }
-        command.arg(file);
-        command
-    };
-    let program = command.get_program().to_string_lossy().into_owned();
-    Err(Error::local(format!("cannot run {program}: {}", command.exec())))
 }
