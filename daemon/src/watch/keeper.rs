@@ -110,8 +110,14 @@ impl Keeper {
             };
             for input in first.into_iter().chain(inputs.try_iter()) {
                 match input {
-                    Input::Touched(path, touch) => self.touched(path, touch),
-                    Input::Lost => self.rescan(),
+                    Input::Touched(path, touch) => {
+                        self.watches.counts().taken();
+                        self.touched(path, touch);
+                    }
+                    Input::Lost => {
+                        self.watches.counts().looking();
+                        self.rescan();
+                    }
                     Input::Read(done) => self.read(done),
                     Input::Polled(token) => self.passed(token, Gate::Poll),
                     Input::Command(Command::Stop) => return,

@@ -9,6 +9,7 @@ mod builtin;
 mod content;
 mod cookie;
 mod ignore;
+mod inbox;
 mod index;
 mod keeper;
 mod pending;
@@ -23,16 +24,15 @@ mod watched;
 mod watches;
 mod why;
 
+pub use inbox::Numbers;
 pub use project::*;
 
 use devd_proto::{ProjectName, ServiceName};
+use inbox::Inbox;
 use keeper::{Command, Digests, Input, Keeper};
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, PoisonError,
-        mpsc::{Sender, channel},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -63,7 +63,7 @@ pub struct Watcher {
 
 #[derive(Debug)]
 struct Inner {
-    inputs: Sender<Input>,
+    inputs: Inbox,
     digests: Digests,
     cookies: Arc<cookie::Cookies>,
 }
@@ -71,7 +71,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // The sources of events hold on to the channel as well, so that it never closes by itself.
-        _ = self.inputs.send(Input::Command(Command::Stop));
+        self.inputs.send(Input::Command(Command::Stop));
         self.cookies.end();
     }
 }
@@ -84,14 +84,14 @@ impl Watcher {
 
     /// Starts the watcher with options.
     pub fn with(out: mpsc::UnboundedSender<Notice>, options: Options) -> Result<Self, WatchError> {
-        let (inputs, queue) = channel();
+        let (inputs, queue) = inbox::inbox();
         let cookies = Arc::new(cookie::Cookies::new(options.marks.as_deref())?);
         let (source, blind) =
             source::Source::new(&inputs, options.poll, options.poll_every).map_err(WatchError::Thread)?;
         let jobs = reader::start(inputs.clone()).map_err(WatchError::Thread)?;
         let digests = Digests::default();
         let keeper = Keeper::new(
-            watches::Watches::new(source, blind),
+            watches::Watches::new(source, blind, Arc::clone(&inputs.counts)),
             Arc::clone(&cookies),
             jobs,
             Arc::clone(&digests),
@@ -147,6 +147,11 @@ impl Watcher {
         self.ask(Command::Sync).await
     }
 
+    /// How much there is to watch and to do.
+    pub fn numbers(&self) -> Numbers {
+        self.inner.inputs.counts.numbers()
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, WatchError> {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply));
@@ -155,7 +160,7 @@ impl Watcher {
 
     fn send(&self, command: Command) {
         // When the thread has ended, the answer does not come, which says so.
-        _ = self.inner.inputs.send(Input::Command(command));
+        self.inner.inputs.send(Input::Command(command));
     }
 }
 

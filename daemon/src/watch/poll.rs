@@ -2,17 +2,14 @@
 //!
 //! Behaves like the system's watch of one folder: it tells of the names in it, not of what is below.
 
-use super::{
-    keeper::Input,
-    source::{Touch, send},
-};
+use super::{inbox::Inbox, keeper::Input, source::Touch};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc::Sender},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -45,7 +42,7 @@ type Version = (u64, u64, i64, i64, i64, i64);
 
 impl Poller {
     /// Starts the thread. It sleeps until there is a folder.
-    pub(super) fn new(out: Sender<Input>, every: Duration) -> io::Result<Self> {
+    pub(super) fn new(out: Inbox, every: Duration) -> io::Result<Self> {
         let inner = Arc::new(Inner { state: Mutex::default(), wake: Condvar::new() });
         let inside = Arc::clone(&inner);
         thread::Builder::new().name("devd-poll".into()).spawn(move || inside.run(&out, every))?;
@@ -89,7 +86,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, out: &Sender<Input>, every: Duration) {
+    fn run(&self, out: &Inbox, every: Duration) {
         let mut last = Instant::now();
         while let Some(asked) = self.wait(last, every) {
             let folders: Vec<PathBuf> = self.lock().folders.keys().cloned().collect();
@@ -103,7 +100,7 @@ impl Inner {
                 report(out, &folder, &before, &now);
             }
             for token in asked {
-                _ = out.send(Input::Polled(token));
+                out.send(Input::Polled(token));
             }
             last = Instant::now();
         }
@@ -143,13 +140,13 @@ fn list(folder: &Path) -> Names {
     names.collect()
 }
 
-fn report(out: &Sender<Input>, folder: &Path, before: &Names, now: &Names) {
+fn report(out: &Inbox, folder: &Path, before: &Names, now: &Names) {
     for (name, version) in now {
         if before.get(name) != Some(version) {
-            send(out, folder.join(name), Touch::Polled);
+            out.touched(folder.join(name), Touch::Polled);
         }
     }
     for name in before.keys().filter(|name| !now.contains_key(*name)) {
-        send(out, folder.join(name), Touch::Gone);
+        out.touched(folder.join(name), Touch::Gone);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     content::{self, Hash, Stat},
+    inbox::Inbox,
     keeper::Input,
 };
 use devd_proto::ProjectName;
@@ -31,14 +32,15 @@ pub(super) struct Done {
 }
 
 /// Starts the thread. It ends with the sender.
-pub(super) fn start(out: Sender<Input>) -> io::Result<Sender<Job>> {
+pub(super) fn start(out: Inbox) -> io::Result<Sender<Job>> {
+    // As many as there are sets of files to watch, and those are as many as somebody saves.
     let (jobs, queue) = mpsc::channel::<Job>();
     thread::Builder::new().name("devd-read".into()).spawn(move || {
         for Job { project, epoch, files } in queue {
             let files =
                 files.into_iter().map(|path| (content::read(&path), path)).map(|(read, path)| (path, read));
             let done = Done { project, epoch, files: files.collect() };
-            if out.send(Input::Read(done)).is_err() {
+            if !out.send(Input::Read(done)) {
                 break;
             }
         }

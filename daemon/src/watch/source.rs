@@ -1,15 +1,11 @@
 //! Where events come from: the system, or polling where the system has none. The only file that knows notify.
 
-use super::{keeper::Input, poll::Poller};
+use super::{inbox::Inbox, keeper::Input, poll::Poller};
 use notify::{
     ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::mpsc::Sender,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// What an event says of a path. It is only a hint where to look: what happened is read from the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +44,7 @@ pub(super) enum Refused {
 
 impl Source {
     /// Starts the sources. Without the system's events everything is polled, and the reason comes back.
-    pub(super) fn new(
-        out: &Sender<Input>,
-        poll: bool,
-        every: Duration,
-    ) -> std::io::Result<(Self, Option<String>)> {
+    pub(super) fn new(out: &Inbox, poll: bool, every: Duration) -> std::io::Result<(Self, Option<String>)> {
         let poller = Poller::new(out.clone(), every)?;
         if poll {
             return Ok((Self { system: None, poller }, Some("polling was asked for".to_owned())));
@@ -119,17 +111,17 @@ impl Source {
 }
 
 /// Passes on what matters of an event. Runs on notify's thread: reading a file makes events too, and they end here.
-fn forward(out: &Sender<Input>, result: notify::Result<Event>) {
+fn forward(out: &Inbox, result: notify::Result<Event>) {
     let event = match result {
         Ok(event) => event,
         Err(error) => {
             tracing::warn!(%error, "file events may have been lost");
-            _ = out.send(Input::Lost);
+            out.send(Input::Lost);
             return;
         }
     };
     if event.need_rescan() {
-        _ = out.send(Input::Lost);
+        out.send(Input::Lost);
         return;
     }
     let touch = match event.kind {
@@ -145,11 +137,6 @@ fn forward(out: &Sender<Input>, result: notify::Result<Event>) {
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => Touch::Open,
     };
     for path in event.paths {
-        send(out, path, touch);
+        out.touched(path, touch);
     }
-}
-
-/// Sends one event. Nobody listens any more when the watcher has ended, which is fine.
-pub(super) fn send(out: &Sender<Input>, path: PathBuf, touch: Touch) {
-    _ = out.send(Input::Touched(path, touch));
 }

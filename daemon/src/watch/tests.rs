@@ -163,6 +163,6 @@ impl World {
     }
 
     fn lose_events(&self) {
-        self.watcher.inner.inputs.send(Input::Lost).unwrap();
+        self.watcher.inner.inputs.send(Input::Lost);
     }
 }

@@ -1,9 +1,11 @@
 //! Which folders are watched, for how many reasons, and by which means.
 
+use super::inbox::Counts;
 use super::source::{Refused, Source};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The watches of all projects.
@@ -18,6 +20,7 @@ pub(super) struct Watches {
     foreign: BTreeMap<PathBuf, &'static str>,
     /// The system's limit was reached.
     full: bool,
+    counts: Arc<Counts>,
 }
 
 /// Why a folder is polled, and how to mend it.
@@ -29,8 +32,13 @@ pub(super) struct Trouble {
 
 impl Watches {
     /// Around a source.
-    pub(super) fn new(source: Source, blind: Option<String>) -> Self {
-        Self { source, holds: BTreeMap::new(), blind, foreign: BTreeMap::new(), full: false }
+    pub(super) fn new(source: Source, blind: Option<String>, counts: Arc<Counts>) -> Self {
+        Self { source, holds: BTreeMap::new(), blind, foreign: BTreeMap::new(), full: false, counts }
+    }
+
+    /// What is counted.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The source.
@@ -57,6 +65,7 @@ impl Watches {
             return None;
         }
         self.holds.insert(folder.to_owned(), 1);
+        self.counts.folders(self.holds.len());
         self.renew(folder)
     }
 
@@ -94,6 +103,7 @@ impl Watches {
         *count -= 1;
         if *count == 0 {
             self.holds.remove(folder);
+            self.counts.folders(self.holds.len());
             self.source.unwatch(folder);
             // There is room again for others.
             self.full = false;
