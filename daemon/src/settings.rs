@@ -129,6 +129,18 @@ mod tests {
         assert!(Memory::Percent(10).bytes() > 1 << 20);
     }
 
+    /// Each is a file that some version of devd took; a new setting is a new file, and the old ones load for ever.
+    #[test]
+    fn settings_of_each_earlier_version_load() {
+        let all = [(
+            include_str!("settings/golden/1.toml"),
+            Pool { memory: Memory::Percent(40), idle: Duration::from_secs(1800) },
+        )];
+        for (text, pool) in all {
+            assert_eq!(parsed(text).unwrap(), Settings { pool });
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let wrong = |text| parsed(text).unwrap_err();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::sync::watch;
 
@@ -36,6 +36,8 @@ struct Inner {
     live: Mutex<BTreeMap<RunId, Live>>,
     /// Changes when a log is begun or a run has ended.
     news: watch::Sender<()>,
+    /// Bytes beyond [`MAX_LOG_BYTES`], of all runs.
+    left_out: AtomicU64,
 }
 
 /// A log that is being written.
@@ -62,8 +64,14 @@ impl Logs {
     pub(super) fn open(state: &Path) -> Result<Self, HistoryError> {
         let folder = state.join(FOLDER);
         private_folder(&folder)?;
-        let inner = Inner { folder, live: Mutex::default(), news: watch::Sender::new(()) };
+        let (live, news, left_out) = (Mutex::default(), watch::Sender::new(()), AtomicU64::new(0));
+        let inner = Inner { folder, live, news, left_out };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Bytes that were left out.
+    pub(super) fn left_out(&self) -> u64 {
+        self.inner.left_out.load(Ordering::Relaxed)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -122,7 +130,8 @@ impl Logs {
         live.insert(id.clone(), Live { ended, closing: Arc::clone(&closing) });
         drop(live);
         self.inner.news.send_replace(());
-        Ok(LogWriter { chunks, room: MAX_LOG_BYTES, dropped: 0, at_line_start: true, closing })
+        let logs = self.clone();
+        Ok(LogWriter { logs, chunks, room: MAX_LOG_BYTES, dropped: 0, at_line_start: true, closing })
     }
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<RunId, Live>> {
@@ -144,6 +153,7 @@ pub(super) fn check_id(id: &RunId) -> Result<(), HistoryError> {
 /// bounded by [`MAX_LOG_BYTES`]. Dropping it ends the log.
 #[derive(Debug)]
 pub struct LogWriter {
+    logs: Logs,
     chunks: mpsc::Sender<Vec<u8>>,
     room: u64,
     dropped: u64,
@@ -171,6 +181,7 @@ impl LogWriter {
             ));
         }
         self.dropped += dropped.len() as u64;
+        self.logs.inner.left_out.fetch_add(dropped.len() as u64, Ordering::Relaxed);
     }
 
     /// Ends the log.

@@ -7,6 +7,8 @@
 mod error;
 mod follow;
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod log_tests;
 mod logs;
 mod projects;
@@ -21,12 +23,15 @@ pub use error::HistoryError;
 pub use follow::LogReader;
 pub use logs::{LogWriter, MAX_LOG_BYTES};
 pub use projects::Registration;
-pub use retention::{MAX_AGE, MAX_LOGS_BYTES, RUNS_KEPT_ANYWAY, RUNS_PER_SERVICE};
+pub use retention::{
+    MAX_AGE, MAX_DATABASE_BYTES, MAX_LOGS_BYTES, RUNS_IN_ALL, RUNS_KEPT_ANYWAY, RUNS_PER_SERVICE,
+};
 pub use runs::{DEFAULT_LIMIT, MAX_LIMIT, RunFilter};
 
 use devd_proto::{ProjectName, Run, RunId, Runs, ServiceName};
 use logs::Logs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{Job, Jobs, Store, Write};
 use tokio::sync::oneshot;
@@ -34,8 +39,19 @@ use tokio::sync::oneshot;
 /// The history. Cheap to clone; every clone speaks to the same database.
 #[derive(Clone, Debug)]
 pub struct History {
+    // Each job is waited for by whoever asks, so that there are no more of them than requests and runs.
     jobs: Jobs,
+    waiting: Arc<AtomicUsize>,
     logs: Logs,
+}
+
+/// How much there is to do and was left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Bytes that runs wrote beyond what is kept of one.
+    pub left_out: u64,
 }
 
 impl History {
@@ -63,7 +79,7 @@ impl History {
             }
         }
         let jobs = store::start(store, dir)?;
-        let history = Self { jobs, logs };
+        let history = Self { jobs, waiting: Arc::default(), logs };
         history.send(Box::new(Store::tidy))?;
         Ok(history)
     }
@@ -73,7 +89,7 @@ impl History {
     pub fn in_memory(dir: &Path) -> Result<Self, HistoryError> {
         let logs = Logs::open(dir)?;
         let store = Store::new(schema::in_memory()?, logs.clone(), dir);
-        Ok(Self { jobs: Jobs::Here(Arc::new(Mutex::new(store))), logs })
+        Ok(Self { jobs: Jobs::Here(Arc::new(Mutex::new(store))), waiting: Arc::default(), logs })
     }
 
     /// What [`History::open`] does for the runs that an earlier life of the daemon left under way. How many there were.
@@ -167,6 +183,11 @@ impl History {
         let _ = waiting.await;
     }
 
+    /// How much there is to do and was left out.
+    pub fn numbers(&self) -> Numbers {
+        Numbers { waiting: self.waiting.load(Ordering::Relaxed), left_out: self.logs.left_out() }
+    }
+
     fn logs(&self) -> &Logs {
         &self.logs
     }
@@ -194,6 +215,14 @@ impl History {
     }
 
     fn send(&self, job: Job) -> Result<(), HistoryError> {
-        self.jobs.send(job)
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Arc::clone(&self.waiting);
+        let counted: Job = Box::new(move |store| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            job(store);
+        });
+        self.jobs.send(counted).inspect_err(|_| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        })
     }
 }

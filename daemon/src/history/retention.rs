@@ -1,7 +1,8 @@
 //! What goes, so that the history does not grow for ever.
 //!
 //! Of each service the newest [`RUNS_PER_SERVICE`] runs stay, and of those only the newest [`RUNS_KEPT_ANYWAY`] once they
-//! are older than [`MAX_AGE`]. A run takes its log along. All logs together stay under [`MAX_LOGS_BYTES`]: the oldest
+//! are older than [`MAX_AGE`]. Of all services together the newest [`RUNS_IN_ALL`] stay, and no more than fit into
+//! [`MAX_DATABASE_BYTES`]. A run takes its log along. All logs together stay under [`MAX_LOGS_BYTES`]: the oldest
 //! go first, those of failed runs only when no others are left. A run that is under way keeps everything.
 
 use super::logs::{EXTENSION, Logs};
@@ -18,6 +19,12 @@ use std::time::{Duration, SystemTime};
 pub const RUNS_PER_SERVICE: u32 = 200;
 /// Runs of one service that are kept however old they are.
 pub const RUNS_KEPT_ANYWAY: u32 = 20;
+/// Runs of all services together that are kept.
+pub const RUNS_IN_ALL: u32 = 20_000;
+/// Bytes of the database that are in use.
+pub const MAX_DATABASE_BYTES: u64 = 256 * 1024 * 1024;
+/// Runs that go at once while it is larger.
+const STEP: u32 = 100;
 /// The age at which other runs go, and logs that belong to no run.
 pub const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes of all logs together.
@@ -25,17 +32,39 @@ pub const MAX_LOGS_BYTES: u64 = 512 * 1024 * 1024;
 /// It is looked after once in so many finished runs, and at the start.
 pub(super) const EVERY: u32 = 16;
 
+/// What stays of everything together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) runs: u32,
+    pub(super) log_bytes: u64,
+    pub(super) database_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { runs: RUNS_IN_ALL, log_bytes: MAX_LOGS_BYTES, database_bytes: MAX_DATABASE_BYTES }
+    }
+}
+
 pub(super) fn apply(connection: &mut Connection, logs: &Logs) -> Result<(), HistoryError> {
-    apply_with(connection, logs, jiff::Timestamp::now().as_millisecond(), MAX_LOGS_BYTES)
+    apply_with(connection, logs, jiff::Timestamp::now().as_millisecond(), Limits::default())
 }
 
 pub(super) fn apply_with(
     connection: &mut Connection,
     logs: &Logs,
     now_ms: i64,
-    max_bytes: u64,
+    limits: Limits,
 ) -> Result<(), HistoryError> {
-    for id in remove_runs(connection, now_ms)? {
+    let mut gone = remove_runs(connection, now_ms, limits.runs)?;
+    while size(connection)? > limits.database_bytes {
+        let oldest = remove_oldest(connection)?;
+        if oldest.is_empty() {
+            break;
+        }
+        gone.extend(oldest);
+    }
+    for id in gone {
         // An id that is no file name never had a log.
         if let Ok(path) = logs.path(&id) {
             remove(&path);
@@ -55,7 +84,7 @@ pub(super) fn apply_with(
     let mut total: u64 = files.iter().map(|log| log.bytes).sum();
     files.sort_by_key(|log| (failed.get(&log.id).copied().unwrap_or(false), log.modified));
     for log in files {
-        if total <= max_bytes {
+        if total <= limits.log_bytes {
             break;
         }
         if !logs.is_live(&log.id) {
@@ -68,25 +97,45 @@ pub(super) fn apply_with(
 
 /// Forgets the runs whose time has come, and says which. Their logs go afterwards: a crash in between leaves strays,
 /// never a run that promises a log.
-fn remove_runs(connection: &mut Connection, now_ms: i64) -> Result<Vec<RunId>, HistoryError> {
+fn remove_runs(connection: &mut Connection, now_ms: i64, most: u32) -> Result<Vec<RunId>, HistoryError> {
     let sql = "DELETE FROM runs WHERE seq IN (
         SELECT seq FROM (
-            SELECT seq, state, started_ms, row_number() OVER (PARTITION BY project, service ORDER BY seq DESC) AS place
+            SELECT seq, state, started_ms,
+                row_number() OVER (PARTITION BY project, service ORDER BY seq DESC) AS place,
+                row_number() OVER (ORDER BY seq DESC) AS in_all
             FROM runs)
-        WHERE state <> 'running' AND (place > ?1 OR (place > ?2 AND started_ms < ?3)))
+        WHERE state <> 'running'
+            AND (place > ?1 OR in_all > ?4 OR (place > ?2 AND started_ms < ?3)))
         RETURNING id";
     let oldest = now_ms.saturating_sub(i64::try_from(MAX_AGE.as_millis()).unwrap_or(i64::MAX));
     let transaction = connection.transaction()?;
     let mut ids = Vec::new();
     {
         let mut statement = transaction.prepare_cached(sql)?;
-        let mut rows = statement.query(params![RUNS_PER_SERVICE, RUNS_KEPT_ANYWAY, oldest])?;
+        let mut rows = statement.query(params![RUNS_PER_SERVICE, RUNS_KEPT_ANYWAY, oldest, most])?;
         while let Some(row) = rows.next()? {
             ids.push(RunId::new(row.get::<_, String>(0)?));
         }
     }
     transaction.commit()?;
     Ok(ids)
+}
+
+/// Bytes of the database that something is in. What was removed leaves room for what comes.
+fn size(connection: &Connection) -> Result<u64, HistoryError> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (pages, free) = (number("page_count")?, number("freelist_count")?);
+    Ok(u64::try_from((pages - free).saturating_mul(number("page_size")?)).unwrap_or_default())
+}
+
+/// Forgets the oldest of all runs, and says which.
+fn remove_oldest(connection: &Connection) -> Result<Vec<RunId>, HistoryError> {
+    let sql =
+        "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE state <> 'running' ORDER BY seq LIMIT ?1)
+        RETURNING id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([STEP], |row| Ok(RunId::new(row.get::<_, String>(0)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The known runs, and whether they failed.

@@ -19,6 +19,9 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE runs ADD COLUMN partial INTEGER NOT NULL DEFAULT 0",
 ];
 
+/// Copies of earlier versions that are kept, and as many broken ones.
+const COPIES: usize = 2;
+
 /// How long the start waits for another process that has the database, say `sqlite3` in somebody's terminal.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -116,6 +119,9 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
     if check != "ok" {
         return Err(Broken::Beyond(check));
     }
+    if (1..known).contains(&version) {
+        keep_copy(&connection, path, version)?;
+    }
     migrate(&mut connection, version)?;
     connection.busy_timeout(BUSY_IN_USE)?;
     Ok(Opened { connection, salvaged: Vec::new() })
@@ -127,6 +133,40 @@ pub(super) fn in_memory() -> Result<Connection, HistoryError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     migrate(&mut connection, 0)?;
     Ok(connection)
+}
+
+/// Copies the database as an earlier devd has it, for whoever wants to go back to that one.
+fn keep_copy(connection: &Connection, path: &Path, version: i64) -> Result<(), HistoryError> {
+    let time = jiff::Timestamp::now().as_millisecond();
+    let copy = PathBuf::from(format!("{}.v{version}-{time}", path.display()));
+    connection.execute("VACUUM INTO ?1", [copy.display().to_string()])?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o600)).map_err(HistoryError::file(&copy))?;
+    tracing::info!(copy = %copy.display(), version, "the history is brought up to date; a copy of it as it was stays");
+    prune(path, ".v");
+    Ok(())
+}
+
+/// Removes all but the newest files that were put beside the database for this reason.
+fn prune(path: &Path, reason: &str) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let begin = format!("{}{reason}", name.to_string_lossy());
+    let found = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut beside: Vec<(Option<i64>, PathBuf)> = found
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let rest = name.strip_prefix(&begin)?.trim_end_matches("-wal").trim_end_matches("-shm");
+            Some((rest.rsplit('-').next()?.parse().ok(), entry.path()))
+        })
+        .collect();
+    beside.sort();
+    let mut times: Vec<_> = beside.iter().map(|(time, _)| *time).collect();
+    times.dedup();
+    let stay = times.split_off(times.len().saturating_sub(COPIES));
+    for (_, file) in beside.into_iter().filter(|(time, _)| !stay.contains(time)) {
+        if let Err(error) = fs::remove_file(&file) {
+            tracing::warn!(file = %file.display(), %error, "an old copy of the history could not be removed");
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
@@ -154,5 +194,6 @@ fn move_aside(path: &Path) -> Result<PathBuf, HistoryError> {
             _ => {}
         }
     }
+    prune(path, ".broken-");
     Ok(with("", &broken))
 }

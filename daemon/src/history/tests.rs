@@ -9,6 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
+/// Nothing goes for being too much together.
+const ALL: retention::Limits =
+    retention::Limits { runs: u32::MAX, log_bytes: u64::MAX, database_bytes: u64::MAX };
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn folder() -> TempDir {
@@ -430,17 +434,38 @@ async fn old_runs_go_with_their_logs() {
             .unwrap()
     };
     let began = "2026-01-02T03:04:05Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
-    retention::apply_with(&mut connection, &logs, began + 90 * DAY_MS, u64::MAX).unwrap();
+    retention::apply_with(&mut connection, &logs, began + 90 * DAY_MS, ALL).unwrap();
     assert_eq!((count("shop"), count("blog")), (260, 30), "what is under way stays");
     connection.execute("UPDATE runs SET state = 'passed' WHERE id <> 'shop-1'", []).unwrap();
-    retention::apply_with(&mut connection, &logs, began + 29 * DAY_MS, u64::MAX).unwrap();
+    retention::apply_with(&mut connection, &logs, began + 29 * DAY_MS, ALL).unwrap();
     assert_eq!((count("shop"), count("blog")), (201, 30));
     assert!(history.get(&"shop-1".into()).await.unwrap().is_some(), "it still runs");
     assert!(!logs.path(&"shop-60".into()).unwrap().exists());
     assert!(logs.path(&"shop-61".into()).unwrap().exists());
-    retention::apply_with(&mut connection, &logs, began + 31 * DAY_MS, u64::MAX).unwrap();
+    retention::apply_with(&mut connection, &logs, began + 31 * DAY_MS, ALL).unwrap();
     assert_eq!((count("shop"), count("blog")), (21, 20));
     assert_eq!(fs::read_dir(logs.folder()).unwrap().count(), 21);
+}
+
+#[tokio::test]
+async fn twenty_runs_of_each_service_that_ever_was_stayed_for_ever() {
+    let folder = folder();
+    let history = open(&folder);
+    let logs = Logs::open(&folder.path().join("devd")).unwrap();
+    let mut connection = beside(&folder);
+    history.begin(&run("shop-1", "api", TestsState::Running)).await.unwrap();
+    for number in 2..=30 {
+        record(&history, &run(&format!("shop-{number}"), &format!("s{number}"), TestsState::Passed)).await;
+    }
+    let now = "2026-01-02T03:04:05Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let mut left = |limits| {
+        retention::apply_with(&mut connection, &logs, now, limits).unwrap();
+        let sql = "SELECT group_concat(id, ' ') FROM (SELECT id FROM runs ORDER BY seq)";
+        let left: String = beside(&folder).query_row(sql, [], |row| row.get(0)).unwrap();
+        left.replace("shop-", "")
+    };
+    assert_eq!(left(retention::Limits { runs: 3, ..ALL }), "1 28 29 30", "what is under way stays");
+    assert_eq!(left(retention::Limits { database_bytes: 1, ..ALL }), "1", "a database has a size as well");
 }
 
 #[tokio::test]
@@ -464,7 +489,8 @@ async fn logs_stay_within_their_bound() {
     let writer = logs.writer(&"shop-2".into()).unwrap();
     let left = |bytes| {
         let mut connection = beside(&folder);
-        retention::apply_with(&mut connection, &logs, jiff::Timestamp::now().as_millisecond(), bytes)
+        let limits = retention::Limits { log_bytes: bytes, ..ALL };
+        retention::apply_with(&mut connection, &logs, jiff::Timestamp::now().as_millisecond(), limits)
             .unwrap();
         let mut names: Vec<String> = fs::read_dir(logs.folder())
             .unwrap()
