@@ -156,7 +156,7 @@ fn exit_of(code: Code) -> Exit {
         | Code::TooLarge
         | Code::NoTests
         | Code::NoBuild => Exit::USAGE,
-        Code::ShuttingDown => Exit::NO_DAEMON,
+        Code::ShuttingDown | Code::Busy => Exit::NO_DAEMON,
         Code::EngineUnreachable => Exit::NO_ENGINE,
         Code::NotFound
         | Code::MethodNotAllowed

@@ -3,6 +3,7 @@
 use crate::connect;
 use crate::error::Error;
 use crate::sse::{Message, Parser};
+use crate::version;
 use bytes::Bytes;
 use devd_proto::{Code, Event, Problem};
 use http_body_util::{BodyExt as _, Full};
@@ -125,7 +126,11 @@ impl Client {
             http1::handshake(TokioIo::new(stream)).await.map_err(|_| Error::lost())?;
         // Its errors also reach whoever waits for the answer.
         tokio::spawn(async move { _ = connection.with_upgrades().await });
-        sender.send_request(request).await.map_err(|_| Error::lost())
+        let response = sender.send_request(request).await.map_err(|_| Error::lost())?;
+        if let Some(theirs) = version::other(response.headers()) {
+            version::note(&theirs);
+        }
+        Ok(response)
     }
 }
 
@@ -155,8 +160,13 @@ async fn good(response: Response<Incoming>) -> Result<Response<Incoming>, Error>
     if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }
+    let theirs = version::other(response.headers());
     let body = response.into_body().collect().await.map_err(|_| Error::lost())?.to_bytes();
-    Err(refusal(status.as_u16(), &body))
+    let error = refusal(status.as_u16(), &body);
+    Err(match theirs {
+        Some(theirs) => version::explain(error, &theirs),
+        None => error,
+    })
 }
 
 /// A problem document as an error. A code from a newer daemon must not hide what it says.

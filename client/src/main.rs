@@ -13,12 +13,14 @@ mod names;
 mod paths;
 mod project;
 mod pump;
+mod redact;
 mod render;
 mod service;
 mod signal;
 mod sse;
 mod terminal;
 mod ui;
+mod version;
 
 use context::Context;
 use error::Error;

@@ -24,7 +24,9 @@ pub mod system;
 pub mod warm;
 pub mod watch;
 
+use engine::Engine;
 use engine::any::AnyEngine;
+use engine::counted::Counted;
 use history::History;
 use hub::Hub;
 use project::run::Surroundings;
@@ -47,12 +49,15 @@ pub struct Config {
     pub runs: usize,
     /// What the user set.
     pub settings: settings::Settings,
+    /// Connections of clients at the same time.
+    pub clients: usize,
     /// It serves one command: files are not followed, and its projects go with it.
     pub once: bool,
 }
 
 /// What is on disk is read once, and stays so for this daemon.
 fn only_ready(mut notices: mpsc::UnboundedReceiver<Notice>) -> mpsc::UnboundedReceiver<Notice> {
+    // One a project.
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(notice) = notices.recv().await {
@@ -67,6 +72,9 @@ fn only_ready(mut notices: mpsc::UnboundedReceiver<Notice>) -> mpsc::UnboundedRe
 /// How long ending test runs may take before the daemon goes all the same; the next start removes what is left.
 const FAREWELL: Duration = Duration::from_secs(8);
 
+/// How long clients may take to read what is left for them. One that was stopped by Ctrl-Z never does.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Serves on a socket until `shutdown`. `ready` is called when requests are answered.
 pub async fn run(
     config: Config,
@@ -77,6 +85,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     system::paths::private_folder(&config.state_dir)?;
     let history = History::open(&config.state_dir)?;
+    // One for each settling of a project's files; it is emptied by a task that waits for nothing.
     let (notices, received) = mpsc::unbounded_channel();
     let watcher = Watcher::new(notices)?;
     let received = if config.once { only_ready(received) } else { received };
@@ -84,6 +93,7 @@ pub async fn run(
     let pool = &config.settings.pool;
     let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));
     let metrics = system::metrics::Metrics::new();
+    let engine = Counted::new(engine, metrics.clone());
     let surroundings =
         Surroundings { engine, watcher, history, hub: Hub::default(), limits, metrics, machine };
     let registry = registry::Registry::new(surroundings, received);
@@ -91,7 +101,8 @@ pub async fn run(
     let streams = CancellationToken::new();
     let app = api::router(api::App::new(registry.clone(), config.state_dir, streams.clone()));
     let listener = UnixListener::from_std(bound.listener.try_clone()?)?;
-    let serving = api::serve(listener, app, shutdown.clone());
+    let metrics = registry.surroundings().metrics.clone();
+    let serving = api::serve(listener, app, config.clients, metrics, shutdown.clone());
     ready();
     let farewell = async {
         shutdown.cancelled().await;
@@ -105,13 +116,23 @@ pub async fn run(
         registry.surroundings().history.close().await;
         removed
     };
+    let patience = async {
+        streams.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    let serving = async {
+        tokio::select! {
+            () = serving => {}
+            () = patience => tracing::warn!("clients that do not read are left without their last words"),
+        }
+    };
     let ((), removed) = tokio::join!(serving, farewell);
     drop(bound);
     removed
 }
 
 /// Takes every project down, with all that was made for it.
-async fn remove_all(registry: &registry::Registry<AnyEngine>) -> anyhow::Result<()> {
+async fn remove_all(registry: &registry::Registry<impl Engine>) -> anyhow::Result<()> {
     for project in registry.all() {
         let also = project::Also { volumes: true, images: true };
         let removed = registry.remove(&project.name, also).await;

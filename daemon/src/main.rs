@@ -111,7 +111,8 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             EngineKind::Fake => AnyEngine::Fake(Fake::default()),
         };
         let runs = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let config = devdd::Config { state_dir, runs, settings, once: flags.ci.is_some() };
+        let once = flags.ci.is_some();
+        let config = devdd::Config { state_dir, runs, settings, clients: clients(), once };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "devdd");
         let ready = || {
             if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
@@ -121,6 +122,16 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         devdd::run(config, engine, bound, shutdown, ready).await
     })
 }
+
+/// How many connections there may be: each takes another one to the engine when it follows a log, and files for the rest.
+fn clients() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4;
+    usize::try_from(files).unwrap_or(MOST_CLIENTS).clamp(16, MOST_CLIENTS)
+}
+
+/// More than all editors, terminals and scripts of one person.
+const MOST_CLIENTS: usize = 1024;
 
 /// Whoever started this may be killed: then this is asked to end, too, and leaves nothing behind.
 #[cfg(target_os = "linux")]

@@ -15,10 +15,12 @@ use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 mod files;
+mod sweep;
 
 pub use files::{load, load_files};
 
@@ -36,6 +38,8 @@ struct Inner<E> {
     registering: Mutex<()>,
     /// Answered when every notice that the watcher has sent so far was passed on.
     barriers: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    /// The projects of an earlier life are known.
+    restored: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -47,8 +51,10 @@ struct Entry {
 impl<E: Engine> Registry<E> {
     /// A registry without projects that listens to the engine and to the watcher's `notices`.
     pub fn new(surroundings: Surroundings<E>, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
+        // Each is a client that waits.
         let (barriers, passing) = mpsc::unbounded_channel();
-        let inner = Inner { surroundings, projects: DashMap::new(), registering: Mutex::new(()), barriers };
+        let (projects, registering, restored) = (DashMap::new(), Mutex::new(()), AtomicBool::new(false));
+        let inner = Inner { surroundings, projects, registering, barriers, restored };
         let this = Self { inner: Arc::new(inner) };
         tokio::spawn(this.clone().pass_on_notices(notices, passing));
         tokio::spawn(this.clone().pass_on_changes());
@@ -75,6 +81,12 @@ impl<E: Engine> Registry<E> {
             };
             self.open(&name, registration.source, memory).await;
         }
+        self.inner.restored.store(true, Ordering::Release);
+        tokio::spawn(self.clone().swept());
+    }
+
+    async fn swept(self) {
+        self.sweep().await;
     }
 
     /// Registers a project, or brings a registered one up to date.
@@ -144,7 +156,9 @@ impl<E: Engine> Registry<E> {
     pub async fn remove(&self, name: &ProjectName, also: Also) -> Result<Removed, Problem> {
         let handle = self.get(name)?;
         self.engine_answers()?;
-        handle.ask(|reply| Request::Down { also, reply }).await.unwrap_or_else(|| Err(unknown(name)))
+        let removed = handle.ask(|reply| Request::Down { also, reply }).await;
+        self.sweep().await;
+        removed.unwrap_or_else(|| Err(unknown(name)))
     }
 
     /// A registered project.
@@ -270,7 +284,11 @@ impl<E: Engine> Registry<E> {
                 // Notices first: a barrier comes after those that were there before it.
                 biased;
                 notice = notices.recv() => match notice {
-                    Some(notice) => reloads.extend(self.pass_on(notice)),
+                    Some(notice) => {
+                        // Nobody may ask for a barrier for days.
+                        reloads.retain(|done| !done.is_cancelled());
+                        reloads.extend(self.pass_on(notice));
+                    }
                     None => return,
                 },
                 Some(reply) = barriers.recv() => {
@@ -337,7 +355,10 @@ impl<E: Engine> Registry<E> {
                 EngineChange::Environment { project, environment } => {
                     self.tell(&ProjectName::new(project), Message::EnvironmentBroken(environment));
                 }
-                EngineChange::Connected => self.tell_all(&Event::EngineBack),
+                EngineChange::Connected => {
+                    self.tell_all(&Event::EngineBack);
+                    tokio::spawn(self.clone().swept());
+                }
                 EngineChange::Disconnected => self.tell_all(&Event::EngineChanged),
             }
         }

@@ -18,6 +18,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixDatagram, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+/// So many connections may be open.
+const CLIENTS: usize = 32;
+
 struct Daemon {
     dir: TempDir,
     socket: PathBuf,
@@ -36,6 +39,7 @@ impl Daemon {
         let shutdown = CancellationToken::new();
         let config = devdd::Config {
             once: false,
+            clients: CLIENTS,
             state_dir: dir.path().join("state"),
             runs: 2,
             settings: devdd::settings::Settings::default(),

@@ -14,6 +14,8 @@ mod containers;
 mod files;
 #[path = "engine_docker/grants.rs"]
 mod grants;
+#[path = "engine_docker/lease.rs"]
+mod lease;
 #[path = "engine_docker/look.rs"]
 mod look;
 #[path = "engine_docker/mounted.rs"]

@@ -8,6 +8,7 @@
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod leftovers;
 pub mod paths;
 pub mod private;
 pub mod problem;
@@ -17,6 +18,7 @@ pub mod status;
 
 pub use event::*;
 pub use id::*;
+pub use leftovers::*;
 pub use problem::*;
 pub use project::*;
 pub use run::*;
@@ -24,3 +26,6 @@ pub use status::*;
 
 /// The version of the HTTP API, in the path of every route.
 pub const API_VERSION: &str = "v1";
+
+/// The header of every answer that says which version of devd the daemon is.
+pub const VERSION_HEADER: &str = "devd-version";

@@ -48,6 +48,8 @@ pub enum Code {
     EngineRefused,
     /// The caller is not the owner of the daemon.
     Forbidden,
+    /// There is too much of it already: connections, or runs that wait.
+    Busy,
     /// The daemon is going down.
     ShuttingDown,
     /// A defect in devd.
@@ -73,7 +75,7 @@ impl Code {
             | Self::BuildFailed => 422,
             Self::Internal => 500,
             Self::EngineRefused => 502,
-            Self::EngineUnreachable | Self::ShuttingDown => 503,
+            Self::EngineUnreachable | Self::ShuttingDown | Self::Busy => 503,
         }
     }
 }
@@ -161,4 +163,7 @@ pub enum Severity {
     Error,
     /// The project loads; the writer may want to know.
     Warning,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }

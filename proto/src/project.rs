@@ -335,6 +335,9 @@ pub enum FindingState {
     Warning,
     /// Does not work.
     Error,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `GET /v1/version`.

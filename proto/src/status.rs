@@ -23,6 +23,9 @@ pub struct DaemonStatus {
     pub pid: u32,
     /// How long it has run.
     pub uptime_ms: u64,
+    /// Another program lies in its place by now: a restart would bring that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// The engine it works with.
     pub engine: EngineStatus,
 }
@@ -53,6 +56,9 @@ pub enum EngineState {
     Connected,
     /// It does not answer; devd tries on.
     Disconnected,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One project.
@@ -90,6 +96,9 @@ pub enum ProjectState {
     Stopped,
     /// Its files do not load.
     Invalid,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One service.
@@ -165,6 +174,9 @@ pub enum ServiceState {
     Completed,
     /// It cannot be run, or is unhealthy; `reason` says why.
     Failed,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a health check says.
@@ -180,6 +192,9 @@ pub enum Health {
     Healthy,
     /// It fails.
     Unhealthy,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A container by id and name.
@@ -277,6 +292,9 @@ pub enum TestsState {
     Error,
     /// The last run was cancelled.
     Cancelled,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
 }
 
 impl TestsState {
@@ -290,6 +308,7 @@ impl TestsState {
             Self::Failed => "failed",
             Self::Error => "error",
             Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
         }
     }
 }

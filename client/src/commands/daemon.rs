@@ -1,13 +1,13 @@
 //! `devd daemon`
 
-mod logs;
+pub(super) mod logs;
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::render::time;
 use crate::service::systemd;
-use crate::{connect, paths};
+use crate::{connect, paths, version};
 use clap::{Args, Subcommand};
 use devd_proto::{EngineState, Status, Version};
 use rustix::process::{Pid, Signal};
@@ -60,6 +60,10 @@ enum Action {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(context: &Context, daemon: Daemon) -> Result<Exit, Error> {
+    if matches!(daemon.action, Action::Stop | Action::Restart) {
+        // Of a version that goes, nothing needs to be said.
+        version::say_nothing();
+    }
     match daemon.action {
         Action::Start => start(context).await,
         Action::Stop => stop(context).await,
@@ -146,8 +150,12 @@ async fn status(context: &Context) -> Result<Exit, Error> {
     let engine = &daemon.engine;
     let reached = match (engine.state, &engine.error) {
         (EngineState::Connected, _) => format!("{} {} at {}", engine.kind, engine.version, engine.endpoint),
-        (EngineState::Disconnected, Some(error)) => format!("{} cannot be reached: {error}", engine.endpoint),
-        (EngineState::Disconnected, None) => format!("{} cannot be reached", engine.endpoint),
+        (EngineState::Disconnected | EngineState::Unknown, Some(error)) => {
+            format!("{} cannot be reached: {error}", engine.endpoint)
+        }
+        (EngineState::Disconnected | EngineState::Unknown, None) => {
+            format!("{} cannot be reached", engine.endpoint)
+        }
     };
     context.ui.print(&format!(
         "devdd {} runs for {} (pid {})\nsocket: {}\nengine: {reached}\nprojects: {}\n",
@@ -157,6 +165,11 @@ async fn status(context: &Context) -> Result<Exit, Error> {
         client.socket().display(),
         status.projects.len()
     ))?;
+    if daemon.replaced {
+        context
+            .ui
+            .line("its program was replaced since it started: devd daemon restart (services keep running)")?;
+    }
     Ok(Exit::OK)
 }
 

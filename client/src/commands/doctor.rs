@@ -1,20 +1,50 @@
 //! `devd doctor`
 
+mod bundle;
+mod clean;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::render::style::{BAD, DIM, GOOD, HEADER, WARN, paint};
 use crate::service::{self, Present, systemd};
-use crate::{connect, launch, paths};
+use crate::{connect, launch, paths, version};
 use clap::Args;
 use devd_proto::{Doctor as Answer, Finding, FindingState, Version};
+use std::path::PathBuf;
 
 /// Check the engine, limits, socket and service file, and say how to mend each finding
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code 1 when something does not work.")]
-pub(crate) struct Doctor {}
+#[command(after_help = "\
+Examples:
+  devd doctor                     what is wrong, and how to mend it
+  devd doctor --clean             what is left over on the engine and why; on a terminal it asks, and removes it
+  devd doctor --clean --yes       without a question
+  devd doctor --clean -p shop     only what was made for this project
+  devd doctor --bundle            an archive for a bug report, without secrets; it says what is in it
 
-pub(crate) async fn run(context: &Context, Doctor {}: Doctor) -> Result<Exit, Error> {
+Exit code 1 when something does not work, or is left over and still there.")]
+pub(crate) struct Doctor {
+    /// Show what devd has left on the engine that nobody needs, and remove it
+    #[arg(long)]
+    clean: bool,
+    /// With --clean: volumes with data of projects that are not registered too
+    #[arg(long, requires = "clean")]
+    volumes: bool,
+    /// With --clean: remove without a question
+    #[arg(short, long, requires = "clean")]
+    yes: bool,
+    /// Write what a bug report needs into an archive: FILE, or one named by the time in the current folder
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "clean")]
+    bundle: Option<Option<PathBuf>>,
+}
+
+pub(crate) async fn run(context: &Context, doctor: Doctor) -> Result<Exit, Error> {
+    if doctor.clean {
+        return clean::run(context, doctor.volumes, doctor.yes).await;
+    }
+    // It is one of the findings.
+    version::say_nothing();
     // The daemon first: it makes what the others look at.
     let (daemon, theirs) = match daemon(context).await {
         Ok((daemon, theirs)) => (daemon, theirs),
@@ -22,7 +52,11 @@ pub(crate) async fn run(context: &Context, Doctor {}: Doctor) -> Result<Exit, Er
     };
     let mut findings = vec![daemon, socket(), program(), service_file().await];
     findings.extend(theirs);
-    let doctor = Answer { findings };
+    let findings = Answer { findings };
+    if let Some(file) = doctor.bundle {
+        return bundle::run(context, file, findings).await;
+    }
+    let doctor = findings;
     if context.ui.json {
         context.ui.value(&doctor)?;
     } else {
@@ -109,7 +143,7 @@ async fn daemon(context: &Context) -> Result<(Finding, Vec<Finding>), Error> {
 fn line(finding: &Finding) -> String {
     let mark = match finding.state {
         FindingState::Ok => paint(GOOD, "✓"),
-        FindingState::Warning => paint(WARN, "!"),
+        FindingState::Warning | FindingState::Unknown => paint(WARN, "!"),
         FindingState::Error => paint(BAD, "✗"),
     };
     let check = paint(HEADER, &finding.check);

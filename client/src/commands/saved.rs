@@ -33,6 +33,7 @@ pub(crate) struct Saved {
 
 pub(crate) async fn run(context: &Context, saved: Saved) -> Result<Exit, Error> {
     let strict = saved.strict;
+    crate::version::say_nothing();
     let told = match timeout(PATIENCE, tell(context, saved)).await {
         Ok(told) => told,
         Err(_) => Err(Error::unreachable(format!("devd does not answer within {} s", PATIENCE.as_secs()))

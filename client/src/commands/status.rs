@@ -66,7 +66,7 @@ fn exit(everything: &Everything) -> Exit {
             && project.services.iter().all(|service| !is_bad(service) && !tests_are_bad(service))
     };
     match everything.daemon.engine.state {
-        EngineState::Disconnected => Exit::NO_ENGINE,
+        EngineState::Disconnected | EngineState::Unknown => Exit::NO_ENGINE,
         EngineState::Connected => Exit::good(everything.projects.iter().all(is_good)),
     }
 }
@@ -185,7 +185,8 @@ mod tests {
             endpoint: "unix:///x".to_owned(),
             error: None,
         };
-        let daemon = DaemonStatus { version: "0.1.0".to_owned(), pid: 1, uptime_ms: 1, engine };
+        let daemon =
+            DaemonStatus { version: "0.1.0".to_owned(), pid: 1, uptime_ms: 1, replaced: false, engine };
         Everything { daemon, projects }
     }
 

@@ -191,7 +191,9 @@ fn has_ended(state: TestsState) -> bool {
         | TestsState::Passed
         | TestsState::Failed
         | TestsState::Error
-        | TestsState::Cancelled => true,
+        | TestsState::Cancelled
+        // Nobody knows when it would end.
+        | TestsState::Unknown => true,
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn table(services: &[ServiceStatus]) -> String {
         addresses.dedup();
         let state = match service.health {
             Health::Unhealthy => cell(BAD, "unhealthy"),
-            Health::None | Health::Starting | Health::Healthy => {
+            Health::None | Health::Starting | Health::Healthy | Health::Unknown => {
                 cell(state_style(service.state), super::status::state_word(service.state))
             }
         };

@@ -53,7 +53,8 @@ fn is_done(state: ServiceState) -> bool {
         | ServiceState::Starting
         | ServiceState::Restarting
         | ServiceState::Backoff
-        | ServiceState::Failed => false,
+        | ServiceState::Failed
+        | ServiceState::Unknown => false,
     }
 }
 

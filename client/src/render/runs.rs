@@ -46,6 +46,7 @@ pub(crate) fn verdict(state: TestsState, counts: Counts) -> (String, Style) {
         }
         TestsState::Error => ("error".to_owned(), BAD),
         TestsState::Cancelled => ("cancelled".to_owned(), WARN),
+        TestsState::Unknown => ("unknown".to_owned(), WARN),
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn engine(daemon: &DaemonStatus) -> Option<String> {
     let engine = &daemon.engine;
     match engine.state {
         EngineState::Connected => None,
-        EngineState::Disconnected => {
+        EngineState::Disconnected | EngineState::Unknown => {
             let why = engine.error.as_deref().map_or_else(String::new, |error| format!(": {error}"));
             let text = format!("the engine at {} cannot be reached{why}", engine.endpoint);
             Some(format!("{}\n", paint(BAD, &text)))
@@ -41,6 +41,7 @@ fn project(project: &ProjectStatus, now: Timestamp) -> String {
         ProjectState::Degraded => ("degraded", BAD),
         ProjectState::Stopped => ("stopped", DIM),
         ProjectState::Invalid => ("invalid", BAD),
+        ProjectState::Unknown => ("unknown", WARN),
     };
     let mut out = format!(
         "{}  {}  {}\n",
@@ -104,7 +105,7 @@ fn state(service: &ServiceStatus, now: Timestamp) -> (String, Style) {
         text.push_str(&format!(" {there}/{}", service.replicas.len()));
     }
     match service.health {
-        Health::None => {}
+        Health::None | Health::Unknown => {}
         Health::Starting => text.push_str(" (health: starting)"),
         Health::Healthy => text.push_str(" (healthy)"),
         Health::Unhealthy => {
@@ -126,6 +127,7 @@ pub(crate) fn state_word(state: ServiceState) -> &'static str {
         ServiceState::Stopped => "stopped",
         ServiceState::Completed => "completed",
         ServiceState::Failed => "failed",
+        ServiceState::Unknown => "unknown",
     }
 }
 
@@ -138,6 +140,7 @@ pub(crate) fn state_style(state: ServiceState) -> Style {
         ServiceState::Running | ServiceState::Completed => GOOD,
         ServiceState::Stopped => DIM,
         ServiceState::Backoff | ServiceState::Failed => BAD,
+        ServiceState::Unknown => WARN,
     }
 }
 
@@ -156,7 +159,11 @@ fn tests(service: &ServiceStatus, now: Timestamp) -> Cell {
             return cell(style, text);
         }
         TestsState::Queued => return cell(style, text),
-        TestsState::Passed | TestsState::Failed | TestsState::Error | TestsState::Cancelled => {}
+        TestsState::Passed
+        | TestsState::Failed
+        | TestsState::Error
+        | TestsState::Cancelled
+        | TestsState::Unknown => {}
     }
     if tests.current {
         if let Some(duration) = tests.duration_ms {

@@ -152,6 +152,7 @@ fn an_engine_that_is_away_is_said_first() {
         version: "0.1.0".to_owned(),
         pid: 1,
         uptime_ms: 1,
+        replaced: false,
         engine: EngineStatus {
             state: EngineState::Disconnected,
             kind: "docker".to_owned(),

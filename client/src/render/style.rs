@@ -56,7 +56,7 @@ pub(crate) fn error(error: &Error) -> String {
 pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> String {
     let (word, style) = match diagnostic.severity {
         Severity::Error => ("error", ERROR),
-        Severity::Warning => ("warning", WARNING),
+        Severity::Warning | Severity::Unknown => ("warning", WARNING),
     };
     let text = diagnostic.rendered.trim_end();
     match text.strip_prefix(word) {

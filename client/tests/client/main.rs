@@ -4,5 +4,6 @@
 
 mod scripted;
 mod support;
+mod upkeep;
 mod with_scripted_daemon;
 mod without_daemon;

@@ -22,6 +22,8 @@ pub(crate) enum Reply {
     Body(u16, &'static str, String),
     /// These parts, and then the connection stays open until the client closes it.
     Open(&'static str, Vec<String>),
+    /// The same from a daemon of this version.
+    Of(&'static str, Box<Reply>),
     /// `101`, then these bytes at once, and the others when the client's input has ended.
     Upgrade { at_once: Vec<u8>, at_end_of_input: Vec<u8> },
 }
@@ -96,11 +98,17 @@ fn read(reader: &mut BufReader<UnixStream>) -> Option<Asked> {
 }
 
 fn reply(stream: &mut UnixStream, reply: Reply) -> Option<String> {
+    let (reply, version) = match reply {
+        Reply::Of(version, reply) => (*reply, format!("devd-version: {version}\r\n")),
+        reply => (reply, String::new()),
+    };
     // A client that has gone is for the test to notice.
     match reply {
         Reply::Body(status, kind, body) => {
-            let head =
-                format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\n{version}content-type: {kind}\r\ncontent-length: {}",
+                body.len()
+            );
             _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
             None
         }
@@ -113,6 +121,7 @@ fn reply(stream: &mut UnixStream, reply: Reply) -> Option<String> {
             }
             None
         }
+        Reply::Of(..) => None,
         Reply::Upgrade { at_once, at_end_of_input } => {
             let head = "HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: devd-exec\r\n\r\n";
             _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&at_once));

@@ -20,6 +20,7 @@ pub mod event;
 pub mod observed;
 pub mod replica;
 pub mod status;
+pub mod sweep;
 
 mod apply;
 mod backoff;

@@ -96,13 +96,14 @@ fn weight(state: StateWord) -> u8 {
         StateWord::Restarting => 5,
         StateWord::Building => 6,
         StateWord::Backoff => 7,
-        StateWord::Failed => 8,
+        // The last one is never ours.
+        StateWord::Failed | StateWord::Unknown => 8,
     }
 }
 
 fn worse(a: HealthWord, b: HealthWord) -> HealthWord {
     let weight = |health| match health {
-        HealthWord::None => 0,
+        HealthWord::None | HealthWord::Unknown => 0,
         HealthWord::Healthy => 1,
         HealthWord::Starting => 2,
         HealthWord::Unhealthy => 3,
@@ -183,7 +184,11 @@ impl State {
             }
             StateWord::Building | StateWord::Starting | StateWord::Restarting => false,
             StateWord::Backoff => self.services[name].keeps_dying(),
-            StateWord::Running | StateWord::Stopped | StateWord::Completed | StateWord::Failed => true,
+            StateWord::Running
+            | StateWord::Stopped
+            | StateWord::Completed
+            | StateWord::Failed
+            | StateWord::Unknown => true,
         }
     }
 

@@ -34,6 +34,12 @@ pub(super) async fn stream(
     let lost = subscription.lost.map(|count| Err(BroadcastStreamRecvError::Lagged(count)));
     let missed = subscription.missed.into_iter().map(Ok);
     let all = stream::iter(lost).chain(stream::iter(missed)).chain(BroadcastStream::new(subscription.live));
+    let metrics = app.registry.surroundings().metrics.clone();
+    let all = all.inspect(move |event| {
+        if let Err(BroadcastStreamRecvError::Lagged(count)) = event {
+            metrics.missed_by_reader(*count);
+        }
+    });
     let all = all.map(numbered(subscription.after, query.project.clone()));
     let wanted = all.filter(move |event| {
         let wanted = query.project.as_ref().is_none_or(|project| event.project == *project);

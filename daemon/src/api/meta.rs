@@ -29,6 +29,7 @@ pub(super) async fn status(State(app): State<App>) -> Json<Status> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_ms: app.started.elapsed().as_millis() as u64,
+            replaced: app.program.as_ref().is_some_and(|program| program.is_replaced()),
             engine: app.registry.surroundings().engine.status(),
         },
         projects: projects.iter().map(|project| (*project.status()).clone()).collect(),
@@ -39,8 +40,9 @@ pub(super) async fn status(State(app): State<App>) -> Json<Status> {
 #[utoipa::path(get, path = "/v1/doctor", tag = "daemon", responses((status = 200, body = Doctor)))]
 pub(super) async fn doctor(State(app): State<App>) -> Answer<Doctor> {
     let engine = app.registry.surroundings().engine.status();
-    let state_dir = app.state_dir.to_path_buf();
-    let findings = tokio::task::spawn_blocking(move || system::doctor::examine(&engine, &state_dir)).await;
+    let (state_dir, program) = (app.state_dir.to_path_buf(), app.program.clone());
+    let examine = move || system::doctor::examine(&engine, &state_dir, program.as_deref());
+    let findings = tokio::task::spawn_blocking(examine).await;
     let findings = findings.unwrap_or_default();
     Ok(Json(Doctor { findings }))
 }
@@ -50,5 +52,16 @@ pub(super) async fn doctor(State(app): State<App>) -> Answer<Doctor> {
 pub(super) async fn metrics(State(app): State<App>) -> String {
     let engine = app.registry.surroundings().engine.status();
     let projects: Vec<_> = app.registry.all().iter().map(|project| project.status()).collect();
-    app.registry.surroundings().metrics.text(&engine, &projects, app.started.elapsed())
+    let surroundings = app.registry.surroundings();
+    let (watched, kept) = (surroundings.watcher.numbers(), surroundings.history.numbers());
+    let counts = system::metrics::Counts {
+        uptime: app.started.elapsed(),
+        environments: surroundings.machine.environments(),
+        folders: watched.folders,
+        events_waiting: watched.waiting,
+        events_dropped: watched.dropped,
+        history_waiting: kept.waiting,
+        output_left_out: kept.left_out,
+    };
+    surroundings.metrics.text(&engine, &projects, &counts)
 }

@@ -10,6 +10,7 @@ mod extract;
 mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod leftovers;
 mod logs;
 mod meta;
 mod projects;
@@ -19,9 +20,13 @@ mod services;
 
 use crate::clock;
 use crate::engine::any::AnyEngine;
+use crate::engine::counted::Counted;
 use crate::registry::Registry;
+use crate::system::program::Program;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::response::Response;
 use devd_proto::{Code, Problem};
 use extract::{Failure, MAX_REQUEST};
 use std::path::PathBuf;
@@ -38,25 +43,32 @@ pub use serve::serve;
 #[derive(Clone, Debug)]
 pub struct App {
     /// The projects.
-    pub registry: Registry<AnyEngine>,
+    pub registry: Registry<Counted<AnyEngine>>,
     /// When the daemon started.
     pub started: Instant,
     /// The same on the calendar.
     pub started_at: Arc<str>,
     /// Where state is kept.
     pub state_dir: Arc<PathBuf>,
+    /// The program that runs, where that can be told.
+    pub program: Option<Arc<Program>>,
     /// Ends streams that would never end by themselves.
     pub shutdown: CancellationToken,
 }
 
 impl App {
     /// Handlers of a daemon that starts now.
-    pub fn new(registry: Registry<AnyEngine>, state_dir: PathBuf, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        registry: Registry<Counted<AnyEngine>>,
+        state_dir: PathBuf,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             registry,
             started: Instant::now(),
             started_at: clock::now_text().into(),
             state_dir: Arc::new(state_dir),
+            program: Program::of_process().ok().map(Arc::new),
             shutdown,
         }
     }
@@ -77,6 +89,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(meta::status))
         .routes(routes!(meta::doctor))
         .routes(routes!(meta::metrics))
+        .routes(routes!(leftovers::list, leftovers::clean))
         .routes(routes!(projects::register))
         .routes(routes!(projects::show, projects::remove))
         .routes(routes!(projects::resolve))
@@ -109,5 +122,10 @@ pub fn router(app: App) -> Router {
             Failure(problem.help("the header Allow lists those that it has; see /v1/openapi.json"))
         })
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .layer(axum::middleware::map_response(async |mut response: Response| {
+            let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+            response.headers_mut().insert(devd_proto::VERSION_HEADER, version);
+            response
+        }))
         .with_state(app)
 }

@@ -4,6 +4,7 @@
 //! already; this holds when they were changed, and on systems that ignore a socket's mode.
 
 use super::extract::Failure;
+use crate::system::metrics::Metrics;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -11,7 +12,6 @@ use devd_proto::{Code, PROBLEM_JSON, Problem};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,42 +24,52 @@ use tokio_util::task::TaskTracker;
 /// How long the head of a request may take, and how long a connection may stay without one.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// How long clients may take to leave once the daemon goes down.
-const LEAVE: Duration = Duration::from_secs(10);
-
 /// How long to wait when the system has no file to spare for a connection.
 const RESPITE: Duration = Duration::from_millis(100);
 
-/// How many connections there are at a time. The other files are for the engine, the history and what is watched.
-fn most_connections() -> usize {
-    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
-    (files.unwrap_or(1024) / 2).clamp(16, 8192)
+/// Answers requests of so many clients at a time until `shutdown`, and then until those under way are answered.
+pub async fn serve(
+    listener: UnixListener,
+    app: Router,
+    most: usize,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    serve_for(rustix::process::geteuid().as_raw(), listener, app, most, metrics, shutdown).await;
 }
 
-/// Answers requests until `shutdown`, and then until those under way are answered.
-pub async fn serve(listener: UnixListener, app: Router, shutdown: CancellationToken) {
-    serve_for(rustix::process::geteuid().as_raw(), listener, app, shutdown).await;
-}
-
-async fn serve_for(owner: u32, listener: UnixListener, app: Router, shutdown: CancellationToken) {
-    let room = Arc::new(Semaphore::new(most_connections()));
+async fn serve_for(
+    owner: u32,
+    listener: UnixListener,
+    app: Router,
+    most: usize,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    // Each may follow a log for ever, so nothing else bounds them.
+    let room = Arc::new(Semaphore::new(most));
     let connections = TaskTracker::new();
     loop {
-        // Who comes when there is no room waits in the system's queue.
-        let next = async { (Arc::clone(&room).acquire_owned().await, listener.accept().await) };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) if is(owner, &stream) => {
-                let talk = talk(stream, app.clone(), shutdown.clone());
-                connections.spawn(async move {
-                    talk.await;
-                    drop(place);
-                });
-            }
-            Ok((stream, _)) => refuse(&stream),
+            Ok((stream, _)) if !is(owner, &stream) => refuse(&stream, not_the_owner()),
+            Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => {
+                    let (talk, open) = (talk(stream, app.clone(), shutdown.clone()), metrics.client());
+                    connections.spawn(async move {
+                        talk.await;
+                        drop((place, open));
+                    });
+                }
+                Err(_) => {
+                    metrics.client_refused();
+                    tracing::warn!(most, "refused a client: there are too many connections");
+                    refuse(&stream, too_many(most));
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 tokio::time::sleep(RESPITE).await;
@@ -67,9 +77,7 @@ async fn serve_for(owner: u32, listener: UnixListener, app: Router, shutdown: Ca
         }
     }
     connections.close();
-    if tokio::time::timeout(LEAVE, connections.wait()).await.is_err() {
-        tracing::info!("clients that are in the middle of a request are left there");
-    }
+    connections.wait().await;
 }
 
 /// Whether the user at the other end is this one; not, when the system does not tell.
@@ -88,10 +96,18 @@ fn is(owner: u32, stream: &UnixStream) -> bool {
     }
 }
 
-/// Tells who is not the owner, whatever they ask.
-fn refuse(stream: &UnixStream) {
-    let problem = Problem::new(Code::Forbidden, "this devd belongs to another user")
-        .help("each user has a devd of their own: set DEVD_SOCKET back, or leave it unset");
+fn not_the_owner() -> Problem {
+    Problem::new(Code::Forbidden, "this devd belongs to another user")
+        .help("each user has a devd of their own: set DEVD_SOCKET back, or leave it unset")
+}
+
+fn too_many(most: usize) -> Problem {
+    Problem::new(Code::Busy, format!("devd has {most} connections already"))
+        .help("end some of the commands that follow logs or events")
+}
+
+/// Tells who gets no connection why, whatever they ask.
+fn refuse(stream: &UnixStream, problem: Problem) {
     let Failure(problem) = problem.into();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
     let body = serde_json::to_string(&problem).unwrap_or_default();
@@ -127,12 +143,17 @@ mod tests {
 
     /// What a client hears that says this, and then nothing more; up to the end of the connection.
     async fn heard(owner: u32, said: &[u8]) -> String {
+        heard_of(owner, 2, said).await
+    }
+
+    /// The same where there is room for so many clients.
+    async fn heard_of(owner: u32, most: usize, said: &[u8]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sock");
         let (listener, shutdown) = (UnixListener::bind(&path).unwrap(), CancellationToken::new());
         let take = |Body(body): Body<bool>| async move { body.to_string() };
         let app = Router::new().route("/", axum::routing::get(|| async { "hello" }).post(take));
-        let serving = tokio::spawn(serve_for(owner, listener, app, shutdown.clone()));
+        let serving = tokio::spawn(serve_for(owner, listener, app, most, Metrics::new(), shutdown.clone()));
         let mut client = UnixStream::connect(&path).await.unwrap();
         client.write_all(said).await.unwrap();
         let mut heard = String::new();
@@ -155,6 +176,13 @@ mod tests {
         let problem: Problem = serde_json::from_str(body).unwrap();
         assert_eq!(problem.code, Code::Forbidden);
         assert!(heard.contains(&format!("content-length: {}\r\n", body.len())), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn who_is_one_too_many_is_told_so() {
+        let heard = heard_of(us(), 0, b"").await;
+        assert!(heard.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{heard}");
+        assert!(heard.contains("\"code\":\"busy\""), "{heard}");
     }
 
     /// The clock is paused: half a minute passes when nothing else is to be done.

@@ -4,6 +4,7 @@ use super::docker::Docker;
 use super::fake::Fake;
 use super::spec::{Act, ExecSpec, LogQuery};
 use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use devd_logic::sweep::Thing;
 use devd_proto::EngineStatus;
 use futures_util::stream::BoxStream;
 
@@ -34,6 +35,13 @@ impl Engine for AnyEngine {
         match self {
             Self::Docker(engine) => engine.observe(project, images).await,
             Self::Fake(engine) => engine.observe(project, images).await,
+        }
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.inventory().await,
+            Self::Fake(engine) => engine.inventory().await,
         }
     }
 

@@ -26,6 +26,8 @@ mod frames;
 mod host;
 mod ignored;
 mod images;
+mod inventory;
+mod lease;
 mod link;
 mod logs;
 mod memory;
@@ -49,6 +51,7 @@ pub use frames::fuzz_frames;
 
 use super::spec::{Act, ExecSpec, LogQuery};
 use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine, Look, Output, Progress};
+use devd_logic::sweep::Thing;
 use devd_proto::{EngineState, EngineStatus};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use link::{Connection, Link};
@@ -92,7 +95,8 @@ impl Drop for Shared {
 impl Docker {
     /// Looks for an engine, and keeps in touch with it from now on. Must be called inside a tokio runtime.
     ///
-    /// The program that runs in containers is kept in `state_dir`; without one, nothing runs under it.
+    /// The program that runs in containers is kept in `state_dir`; without one, nothing runs under it. What is made is
+    /// known again by that folder's lease.
     pub fn connect(surroundings: Surroundings, state_dir: Option<&Path>) -> Self {
         let (changes, _) = broadcast::channel(HINTS);
         let (link_sender, link) = watch::channel(Link::default());
@@ -100,7 +104,8 @@ impl Docker {
         let config_dir = surroundings.config_dir();
         let buildkit = surroundings.vars.get("DOCKER_BUILDKIT").map(String::as_str);
         let buildx = buildx::Buildx::new(buildkit, config_dir.clone());
-        let keeper = link::Keeper::new(surroundings, link_sender, changes.clone(), owners.clone());
+        let lease = Arc::new(lease::Lease::of(state_dir));
+        let keeper = link::Keeper::new(surroundings, link_sender, changes.clone(), owners.clone(), lease);
         let task = tokio::spawn(keeper.keep()).abort_handle();
         Self {
             shared: Arc::new(Shared {
@@ -145,6 +150,10 @@ impl Engine for Docker {
         let look = observe::observe(&connection, project, images).await?;
         self.shared.owners.learn(project, look.observed.networks.iter().chain(&look.observed.volumes));
         Ok(look)
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        inventory::inventory(&*self.connection().await?).await
     }
 
     async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {
@@ -214,7 +223,7 @@ impl Engine for Docker {
             let link = self.shared.link.borrow();
             link.tried.then(|| match link.status.state {
                 EngineState::Connected => EngineChange::Connected,
-                EngineState::Disconnected => EngineChange::Disconnected,
+                EngineState::Disconnected | EngineState::Unknown => EngineChange::Disconnected,
             })
         };
         let later = stream::unfold((receiver, self.clone()), |(mut receiver, engine)| async move {

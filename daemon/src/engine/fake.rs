@@ -5,6 +5,7 @@
 //! clock paused, an hour of it takes no time.
 
 mod faults;
+mod inventory;
 mod logs;
 mod parked;
 mod world;
@@ -16,6 +17,7 @@ use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine,
 use crate::clock;
 use bytes::Bytes;
 use devd_logic::ContainerState;
+use devd_logic::sweep::Thing;
 use devd_proto::{EngineState, EngineStatus, Stream};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -188,6 +190,10 @@ impl Engine for Fake {
         let look = self.reachable()?.observe(project, images);
         tokio::time::sleep(LOOK + fault.after).await;
         fault.result().map(|()| look)
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        Ok(self.reachable()?.inventory())
     }
 
     async fn apply(&self, act: &Act, progress: &Progress) -> Result<Applied, EngineError> {

@@ -5,10 +5,12 @@
 //! Every operation is safe to repeat. Cleaning up is an operation too, never a side effect of dropping a future.
 
 pub mod any;
+pub mod counted;
 pub mod docker;
 pub mod fake;
 pub mod spec;
 
+use devd_logic::sweep::Thing;
 use devd_logic::{EnvironmentId, Observed};
 use devd_proto::{EngineStatus, Port, Stream};
 use futures_util::stream::BoxStream;
@@ -27,6 +29,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
         project: &str,
         images: &[String],
     ) -> impl Future<Output = Result<Look, EngineError>> + Send;
+
+    /// Lists everything that a devd has made, this one or another.
+    fn inventory(&self) -> impl Future<Output = Result<Vec<Thing>, EngineError>> + Send;
 
     /// Performs one operation. Safe to repeat; may be dropped at any point, and a look tells what became of it.
     fn apply(

@@ -19,6 +19,13 @@ pub mod label {
     pub const TESTS_OF: &str = "dev.devd.tests-of";
     /// The key of the snapshot that an image is a part of.
     pub const SNAPSHOT: &str = "dev.devd.snapshot";
+    /// What something is a part of: `service`, `tests` or `snapshot`. On everything devd made.
+    pub const ROLE: &str = "dev.devd.role";
+    /// Whose daemon made something: the id in that one's state folder. On everything devd made but images that are
+    /// built, which would be others for each state folder, and must be those that compose builds.
+    pub const LEASE: &str = "dev.devd.lease";
+    /// Where that state folder is, as `host:path`: by that others see whether whoever could know of it is gone.
+    pub const STATE: &str = "dev.devd.state";
 }
 
 /// Labels that `docker compose`, Docker Desktop and lazydocker recognise a stack by. Case matters in their values.
@@ -102,6 +109,8 @@ pub enum Act {
     RemoveNetwork(String),
     /// Removes a volume with its data.
     RemoveVolume(String),
+    /// Removes an image, unless something uses it.
+    RemoveImage(String),
     /// Keeps a stopped container with what is in its volumes as an image; [`super::Applied::id`] is its id.
     Snapshot(Box<SnapshotSpec>),
     /// Removes the images that were built for a project and have its name. One that is in use stays.

@@ -4,8 +4,9 @@ use super::HistoryError;
 use super::projects::{self, Registration};
 use crate::system;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

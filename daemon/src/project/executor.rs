@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Carries out what the logic of one project wishes for.
 #[derive(Debug)]
@@ -148,13 +148,16 @@ impl<E: Engine> Executor<E> {
 fn progress(service: &ServiceName, sender: &mpsc::UnboundedSender<Message>) -> Progress {
     let (lines, mut receiver) = mpsc::channel(256);
     let (service, sender) = (service.clone(), sender.clone());
+    let room = Arc::new(Semaphore::new(1));
     tokio::spawn(async move {
         while let Some(mut line) = receiver.recv().await {
+            // One at a time is on its way to the loop, however fast a build writes.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             // Only the newest is shown.
             while let Ok(newer) = receiver.try_recv() {
                 line = newer;
             }
-            let _ = sender.send(Message::Progress(service.clone(), line));
+            let _ = sender.send(Message::Progress(service.clone(), line, permit));
         }
     });
     Progress::to(lines)

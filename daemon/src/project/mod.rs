@@ -22,7 +22,7 @@ use devd_proto::{
 
 use publish::Starts;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 /// Everything a project's loop can be told.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub enum Message {
     FilesKnown,
     /// The newest verdicts of an earlier life, as far as there are any.
     Recalled(Vec<(ServiceName, Option<Run>)>),
-    /// A line of a build.
-    Progress(ServiceName, String),
+    /// A line of a build. The next one comes when this was handled.
+    Progress(ServiceName, String, OwnedSemaphorePermit),
     /// The last lines of a container that ended.
     LastOutput {
         /// Whose.

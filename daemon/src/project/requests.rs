@@ -12,6 +12,9 @@ use devd_proto::{Code, Problem, ProjectName, Removed, Run, RunId, RunStarted, Se
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
+/// Runs of one project that are asked for and have not begun.
+const MOST_QUEUED: usize = 64;
+
 impl<E: Engine> Loop<E> {
     /// Answers a request, at once or when it is done.
     pub(super) fn request(&mut self, request: Request) {
@@ -139,6 +142,11 @@ impl<E: Engine> Loop<E> {
             last.is_some_and(|run| matches!(run.state, TestsState::Failed | TestsState::Error))
         };
         let chosen: Vec<ServiceName> = chosen.into_iter().filter(|service| !failed || bad(service)).collect();
+        if self.queued.len() >= MOST_QUEUED {
+            let title = format!("{} test runs of {} wait already", self.queued.len(), self.blueprint.name);
+            let help = "wait for them, or end some: `devd runs` lists them";
+            return Err(Problem::new(Code::Busy, title).help(help));
+        }
         let started = chosen.into_iter().map(|service| {
             let run = self.state.joinable_run(&service, args).unwrap_or_else(|| {
                 let run = self.state.reserve_run();

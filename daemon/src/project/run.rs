@@ -51,6 +51,9 @@ pub async fn start<E: Engine>(
     memory: Memory,
     ended: impl FnOnce() + Send + 'static,
 ) -> Handle {
+    // Without a bound, because the loop must not wait for those who wait for it. What can be in it is bounded: a request by
+    // each client, a look and an answer to each operation under way, a line of each build, changes once for each settling
+    // of files, and hints of the engine, of which it takes thousands a second.
     let (sender, receiver) = mpsc::unbounded_channel();
     let name = blueprint.name.clone();
     let next_run = match surroundings.history.next_number(&name).await {
@@ -65,6 +68,7 @@ pub async fn start<E: Engine>(
     let handle_status = publisher.subscribe();
     let handle_starts = publisher.subscribe_to_starts();
     let (blueprints, handle_blueprint) = watch::channel(Arc::clone(&blueprint));
+    // One for each thing that its user does.
     let (registration, registrations) = mpsc::unbounded_channel();
     tokio::spawn(save(surroundings.history.clone(), name.clone(), registrations));
     let mut this = Loop {
@@ -234,7 +238,7 @@ impl<E: Engine> Loop<E> {
                 }
                 self.compare();
             }
-            Message::Progress(service, line) => {
+            Message::Progress(service, line, _next) => {
                 self.publisher.progress.insert(service, line);
             }
             Message::LastOutput { service, started, lines } => {

@@ -227,6 +227,7 @@ fn outcome_of(run: &Run) -> Option<devd_logic::Outcome> {
         | TestsState::None
         | TestsState::Queued
         | TestsState::Running
-        | TestsState::Cancelled => None,
+        | TestsState::Cancelled
+        | TestsState::Unknown => None,
     }
 }

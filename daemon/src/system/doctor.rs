@@ -1,13 +1,15 @@
 //! What can be wrong with the machine, and how to mend it.
 
+use super::program::Program;
 use devd_proto::{EngineState, EngineStatus, Finding, FindingState};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Looks at everything. Blocks on the disk.
-pub fn examine(engine: &EngineStatus, state_dir: &Path) -> Vec<Finding> {
+pub fn examine(engine: &EngineStatus, state_dir: &Path, program: Option<&Program>) -> Vec<Finding> {
     let mut findings = vec![engine_finding(engine), state_finding(state_dir)];
+    findings.extend(program.and_then(program_finding));
     findings.extend(limit("fs.inotify.max_user_watches", 65_536, "folders can be watched"));
     findings.extend(limit("fs.inotify.max_queued_events", 16_384, "file events can wait to be read"));
     findings.extend(limit("fs.inotify.max_user_instances", 16, "programs can watch files"));
@@ -24,13 +26,20 @@ fn engine_finding(engine: &EngineStatus) -> Finding {
             let message = format!("{} {} at {}", engine.kind, engine.version, engine.endpoint);
             finding("engine", FindingState::Ok, message, None)
         }
-        EngineState::Disconnected => {
+        EngineState::Disconnected | EngineState::Unknown => {
             let message = engine.error.clone().unwrap_or_else(|| "it does not answer".to_owned());
             let help = "start Docker (`sudo systemctl start docker`), or say where it is by DOCKER_HOST; \
                         on Linux your user must be in the group docker";
             finding("engine", FindingState::Error, message, Some(help.to_owned()))
         }
     }
+}
+
+/// The daemon's own program, when it is not the one on disk any more.
+fn program_finding(program: &Program) -> Option<Finding> {
+    let message = format!("{} was replaced since the daemon was started from it", program.path().display());
+    let help = Some("devd daemon restart (services keep running)".to_owned());
+    program.is_replaced().then(|| finding("program", FindingState::Warning, message, help))
 }
 
 fn state_finding(state_dir: &Path) -> Finding {

@@ -4,5 +4,6 @@ pub mod doctor;
 pub mod log;
 pub mod metrics;
 pub mod paths;
+pub mod program;
 pub mod rotating;
 pub mod socket;

@@ -117,7 +117,6 @@ pub fn bind(socket: &Path) -> Result<Bound, SocketError> {
 ///
 /// `what` is what it guards, for the error.
 fn lock(private: Private, path: &Path, what: &Path) -> Result<File, SocketError> {
-    let io = |error| SocketError::Io { path: path.to_owned(), error };
     let mut lock = private.open(path, OpenOptions::new().read(true).write(true))?;
     if lock.try_lock().is_err() {
         let mut pid = String::new();

@@ -1,7 +1,7 @@
 //! What all pools share: the machine.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -11,6 +11,7 @@ pub struct Machine {
     /// Memory of all of them, in bytes.
     budget: u64,
     used: AtomicU64,
+    environments: AtomicUsize,
     /// Held while one is made: the rest of the machine is for runs.
     pub(super) making: Semaphore,
     /// Held while dependencies are kept ready-made, which takes as long as making several.
@@ -25,15 +26,38 @@ impl Machine {
         Self {
             budget,
             used: AtomicU64::new(0),
+            environments: AtomicUsize::new(0),
             making: Semaphore::new((cores / 2).max(1)),
             keeping: Semaphore::new(1),
             idle,
         }
     }
 
+    /// Environments there are: in the making, ready, or in use.
+    pub fn environments(&self) -> usize {
+        self.environments.load(Ordering::Relaxed)
+    }
+
     /// What is not used.
     pub(super) fn free(&self) -> u64 {
         self.budget.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+}
+
+/// One environment, which counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Machine>);
+
+impl Place {
+    pub(super) fn take(machine: &Arc<Machine>) -> Self {
+        machine.environments.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(machine))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.environments.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -117,7 +117,7 @@ impl<E: Engine> Pool<E> {
 
     /// Holds a new environment for the loop's logic.
     pub fn hold(&self) -> Held {
-        Held::new(&self.inner.sender)
+        Held::new(&self.inner.sender, &self.inner.machine)
     }
 
     /// Somebody works on the project.

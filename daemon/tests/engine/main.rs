@@ -20,3 +20,4 @@ mod same;
 mod support;
 mod survival;
 mod sync;
+mod upkeep;

@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub project: String,
     pub ports: Vec<u16>,
     daemon: Option<Child>,
+    replaced: bool,
     env: Vec<(String, String)>,
 }
 
@@ -79,7 +80,7 @@ impl World {
             ("DEVD_CONFIG".to_owned(), text(dir.path().join("config.toml"))),
             ("NO_COLOR".to_owned(), "1".to_owned()),
         ];
-        Self { dir, root, project, ports: Vec::new(), daemon: None, env }
+        Self { dir, root, project, ports: Vec::new(), daemon: None, replaced: false, env }
     }
 
     /// A copy of an example with ports of its own.
@@ -214,7 +215,9 @@ impl World {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break None,
             };
             let status: Value = serde_json::from_str(&line).unwrap();
-            let projects = status["projects"].as_array().unwrap();
+            let Some(projects) = status["projects"].as_array() else {
+                panic!("no status: {line}\n--- log\n{}", self.log());
+            };
             let mine = projects.iter().find(|it| it["name"] == self.project.as_str());
             if let Some(mine) = mine.filter(|mine| test(mine)) {
                 break Some(mine.clone());
@@ -282,6 +285,23 @@ impl World {
         ids()
     }
 
+    /// Waits until something is so that is no event of devd's.
+    pub(crate) fn until_so(&self, test: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !test() {
+            assert!(Instant::now() < deadline, "never so\n--- log\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The daemon was replaced by one that is not this test's child: it is told to stop in the end.
+    pub(crate) fn forget_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.wait().unwrap();
+        }
+        self.replaced = true;
+    }
+
     pub(crate) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.project)
     }
@@ -292,6 +312,9 @@ impl Drop for World {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();
             let _ = daemon.wait();
+        }
+        if self.replaced {
+            let _ = self.command(&["daemon", "stop"]).output();
         }
         // Only what carries this test's own project, whether devd or compose made it.
         let labels = ["dev.devd.project", "com.docker.compose.project"];

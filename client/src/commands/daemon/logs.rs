@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The daemon's log in the state folder; older ones are beside it as `devdd.log.1` and so on.
-const FILE: &str = "devdd.log";
+pub(in crate::commands) const FILE: &str = "devdd.log";
 
 pub(super) async fn run(follow: bool, tail: u32) -> Result<Exit, Error> {
     if systemd::keeps(&paths::socket()?).await {
@@ -48,7 +48,7 @@ fn replaced_by(mut command: Command) -> Error {
 }
 
 /// The last lines of a file and of the older ones beside it, and how many bytes of the file were read.
-fn last_lines(file: &Path, count: usize) -> io::Result<(Vec<u8>, u64)> {
+pub(in crate::commands) fn last_lines(file: &Path, count: usize) -> io::Result<(Vec<u8>, u64)> {
     let mut text = fs::read(file)?;
     let read = text.len() as u64;
     let mut number = 1;

@@ -83,6 +83,7 @@ pub(super) async fn apply(
         }
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
+        Act::RemoveImage(image) => images::remove_one(connection, image).await.map(done),
         Act::Snapshot(spec) => snapshot::snapshot(connection, spec).await.map(made),
         Act::RemoveImages { project } => images::remove(connection, project).await.map(done),
         Act::RemoveSnapshots { project, beyond } => {
@@ -195,7 +196,7 @@ async fn create_network(connection: &Connection, spec: &NetworkSpec) -> Result<(
         enable_ipv6: network.enable_ipv6,
         ipam: has_ipam.then_some(ipam),
         options: some_map(&network.driver_opts),
-        labels: some_map(&spec.labels),
+        labels: Some(connection.lease.mark(&spec.labels)),
         ..Default::default()
     };
     let mut request =
@@ -221,7 +222,7 @@ async fn create_volume(connection: &Connection, spec: &VolumeSpec) -> Result<(),
         name: Some(spec.name.clone()),
         driver: spec.volume.driver.clone(),
         driver_opts: some_map(&spec.volume.driver_opts),
-        labels: some_map(&spec.labels),
+        labels: Some(connection.lease.mark(&spec.labels)),
         ..Default::default()
     };
     // An engine returns the one that is there.

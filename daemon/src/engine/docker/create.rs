@@ -31,7 +31,9 @@ pub(super) async fn create(
     let spec = &shares::resolved(connection, spec).await?;
     let id = image.id.clone().unwrap_or_default();
     let contents = contents::of(&spec.service)?;
-    let plain = creation(spec, &id, connection.version)?;
+    let mut plain = creation(spec, &id, connection.version)?;
+    // The container's own go over those that its image has, a snapshot's lease among them.
+    plain.body.labels.get_or_insert_default().extend(connection.lease.mark(&spec.labels));
     let mut creation = plain.clone();
     let parked = parking.enter(spec, &image, &mut creation.body)?;
     match make(connection, spec, &creation, &contents).await {

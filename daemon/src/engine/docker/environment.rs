@@ -13,7 +13,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes containers, then networks, then volumes; an error if anything is left.
 pub(super) async fn remove(connection: &Connection, project: &str, run: &str) -> Result<(), EngineError> {
-    let labels = [format!("{}={project}", label::PROJECT), format!("{}={run}", label::ENVIRONMENT)];
+    let (project, run) = (format!("{}={project}", label::PROJECT), format!("{}={run}", label::ENVIRONMENT));
+    let labels = [project, run, connection.lease.filter()];
     let mut attempt = 1;
     loop {
         match sweep(connection, &labels).await {

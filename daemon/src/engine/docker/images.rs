@@ -1,10 +1,17 @@
 //! Images that were built for a project.
 
+use super::error::gone_is_fine;
 use super::link::Connection;
 use crate::engine::EngineError;
 use crate::engine::spec::compose;
 use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
 use std::collections::HashMap;
+
+/// Removes one, by its id. What others are made from stays.
+pub(super) async fn remove_one(connection: &Connection, image: &str) -> Result<(), EngineError> {
+    let removed = connection.slow.remove_image(image, None::<RemoveImageOptions>, None).await;
+    gone_is_fine(removed.map(drop).map_err(EngineError::from))
+}
 
 /// Removes those that have the project's name: others were given theirs by the files, and may be anybody's.
 pub(super) async fn remove(connection: &Connection, project: &str) -> Result<(), EngineError> {

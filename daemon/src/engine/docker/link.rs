@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use super::candidates::{Surroundings, candidates};
+use super::lease::Lease;
 use super::wire::Address;
 use super::{Owners, events};
 use crate::engine::{EngineChange, spec::Candidate};
@@ -67,6 +68,8 @@ pub(super) struct Connection {
     pub(super) version: Api,
     /// It is Podman, which differs in details.
     pub(super) podman: bool,
+    /// What everything is marked with that is made.
+    pub(super) lease: Arc<Lease>,
     status: EngineStatus,
 }
 
@@ -76,6 +79,7 @@ pub(super) struct Keeper {
     link: watch::Sender<Link>,
     changes: broadcast::Sender<EngineChange>,
     owners: Owners,
+    lease: Arc<Lease>,
 }
 
 impl Keeper {
@@ -84,8 +88,9 @@ impl Keeper {
         link: watch::Sender<Link>,
         changes: broadcast::Sender<EngineChange>,
         owners: Owners,
+        lease: Arc<Lease>,
     ) -> Self {
-        Self { surroundings, link, changes, owners }
+        Self { surroundings, link, changes, owners, lease }
     }
 
     /// Connects, listens until the engine hangs up, and begins again.
@@ -97,7 +102,7 @@ impl Keeper {
                 Some((place, when)) if when.elapsed() < LOYALTY => vec![place.clone()],
                 Some(_) | None => candidates(&self.surroundings),
             };
-            match first_that_answers(&places).await {
+            match first_that_answers(&places, &self.lease).await {
                 Ok((place, connection, subscription)) => {
                     let since = Instant::now();
                     tracing::info!(endpoint = place.endpoint, why = place.why, "engine reached");
@@ -147,10 +152,10 @@ impl Keeper {
 type Found = (Candidate, Arc<Connection>, events::Subscription);
 
 /// The first place with an engine, with a subscription that stands; or what was tried and why it was not it.
-async fn first_that_answers(places: &[Candidate]) -> Result<Found, String> {
+async fn first_that_answers(places: &[Candidate], lease: &Arc<Lease>) -> Result<Found, String> {
     let mut tried = Vec::new();
     for place in places {
-        let reason = match tokio::time::timeout(KNOCK, knock(place)).await {
+        let reason = match tokio::time::timeout(KNOCK, knock(place, lease)).await {
             Ok(Ok((connection, subscription))) => return Ok((place.clone(), connection, subscription)),
             Ok(Err(reason)) => reason,
             Err(_) => format!("no answer within {} seconds", KNOCK.as_secs()),
@@ -179,7 +184,10 @@ fn report(tried: &[(&Candidate, String)]) -> String {
     }
 }
 
-async fn knock(place: &Candidate) -> Result<(Arc<Connection>, events::Subscription), String> {
+async fn knock(
+    place: &Candidate,
+    lease: &Arc<Lease>,
+) -> Result<(Arc<Connection>, events::Subscription), String> {
     let address = address(place)?;
     let client = match &address {
         Address::Unix(path) => {
@@ -211,6 +219,7 @@ async fn knock(place: &Candidate) -> Result<(Arc<Connection>, events::Subscripti
         address,
         version: Api(spoken.major_version, spoken.minor_version),
         podman: podman.is_some(),
+        lease: Arc::clone(lease),
         status,
     };
     let subscription = events::subscribe(&connection).await.map_err(|error| error.to_string())?;
@@ -279,13 +288,14 @@ mod tests {
     async fn every_place_that_was_tried_is_named() {
         let missing = place("unix:///nowhere/a.sock", "Docker's usual socket");
         let far = place("ssh://far", "DOCKER_HOST");
-        let Err(reason) = first_that_answers(&[missing.clone(), far]).await else {
+        let lease = Arc::new(Lease::of(None));
+        let Err(reason) = first_that_answers(&[missing.clone(), far], &lease).await else {
             panic!("nobody is there")
         };
         let lines: Vec<&str> = reason.lines().collect();
         assert_eq!(lines[1], "  unix:///nowhere/a.sock (Docker's usual socket): there is no such socket");
         assert!(lines[2].starts_with("  ssh://far (DOCKER_HOST): engines over ssh are not supported yet"));
-        let Err(reason) = first_that_answers(&[missing]).await else { panic!("nobody is there") };
+        let Err(reason) = first_that_answers(&[missing], &lease).await else { panic!("nobody is there") };
         assert_eq!(reason, "unix:///nowhere/a.sock (Docker's usual socket): there is no such socket");
     }
 }

@@ -29,7 +29,9 @@ pub(super) async fn observe(
     images: &[String],
 ) -> Result<Look, EngineError> {
     let of_stack = [format!("{}={project}", compose::PROJECT)];
-    let of_runs = [format!("{}={project}", label::PROJECT), label::ENVIRONMENT.to_owned()];
+    // Another daemon's project of this name has environments too, in use.
+    let of_project = format!("{}={project}", label::PROJECT);
+    let of_runs = [of_project, label::ENVIRONMENT.to_owned(), connection.lease.filter()];
     let (inspected, stack, runs, images) = tokio::try_join!(
         stack_containers(connection, &of_stack),
         things(connection, &of_stack),
@@ -84,7 +86,7 @@ pub(super) struct Network {
     pub(super) name: String,
     id: String,
     created: Option<Timestamp>,
-    labels: Labels,
+    pub(super) labels: Labels,
 }
 
 impl Things {

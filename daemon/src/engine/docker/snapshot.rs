@@ -36,8 +36,8 @@ pub(super) async fn snapshot(connection: &Connection, spec: &SnapshotSpec) -> Re
     if let Some(config) = config.as_object_mut() {
         config.remove("Volumes");
         let labels = config.entry("Labels").or_insert_with(|| json!({}));
-        for (name, value) in &spec.labels {
-            labels[name] = value.as_str().into();
+        for (name, value) in connection.lease.mark(&spec.labels) {
+            labels[name] = value.into();
         }
     }
     let volumes = volumes_of(found.mounts);
@@ -46,7 +46,7 @@ pub(super) async fn snapshot(connection: &Connection, spec: &SnapshotSpec) -> Re
     let layer = commit(connection, &spec.container, None, &config).await?;
     let made = async {
         let base = if spec.flat {
-            volumeless::copied(connection, &spec.container).await?
+            volumeless::copied(connection, &spec.container, &config).await?
         } else {
             volumeless::image(connection, &spec.container, &layer, &config).await?
         };
@@ -72,7 +72,7 @@ async fn lay_down(
         image: Some(base.to_owned()),
         // It never runs; but an engine wants to know what would.
         cmd: Some(vec!["true".to_owned()]),
-        labels: Some(spec.scaffold.clone().into_iter().collect()),
+        labels: Some(connection.lease.mark(&spec.scaffold)),
         host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),
         ..Default::default()
     };
@@ -142,7 +142,8 @@ pub(super) async fn remove(
     project: &str,
     beyond: Option<&Newest>,
 ) -> Result<(), EngineError> {
-    let mut labels = vec![label::SNAPSHOT.to_owned(), format!("{}={project}", label::PROJECT)];
+    let of_project = format!("{}={project}", label::PROJECT);
+    let mut labels = vec![label::SNAPSHOT.to_owned(), of_project, connection.lease.filter()];
     labels.extend(beyond.map(|newest| format!("{}={}", label::TESTS_OF, newest.tests_of)));
     let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListImagesOptions { filters: Some(filters), ..Default::default() };

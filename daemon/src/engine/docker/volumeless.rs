@@ -30,7 +30,7 @@ pub(super) async fn image(
     match renamed(connection, layer, config).await {
         Err(EngineError::Refused(reason) | EngineError::NotFound(reason)) => {
             tracing::debug!(reason, "the layers of an image cannot be used again; its files are copied");
-            copied(connection, container).await
+            copied(connection, container, config).await
         }
         other => other,
     }
@@ -81,14 +81,30 @@ fn archive(files: &[(String, String)]) -> io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-/// An image with the files of a stopped container, all in one new layer. Its id.
-pub(super) async fn copied(connection: &Connection, container: &str) -> Result<String, EngineError> {
+/// An image with the files of a stopped container, all in one new layer, and with the labels of this configuration, by
+/// which it is found when it is left over. Its id.
+pub(super) async fn copied(
+    connection: &Connection,
+    container: &str,
+    config: &Value,
+) -> Result<String, EngineError> {
     let files = Call::get(format!("/containers/{container}/export")).patient();
     let files = chunks(files.send(&connection.address).await?);
-    let call = Call::post("/images/create").query(&[("fromSrc", "-".to_owned())]).tar(files).patient();
+    let query: Vec<_> = std::iter::once(("fromSrc", "-".to_owned())).chain(changes(config)).collect();
+    let call = Call::post("/images/create").query(&query).tar(files).patient();
     let id = last_status(call, connection).await?;
     id.filter(|id| id.starts_with("sha256:"))
         .ok_or_else(|| EngineError::Refused("an import had no id".to_owned()))
+}
+
+/// The lines of a Dockerfile that set the labels of a configuration.
+fn changes(config: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let labels = config.get("Labels").and_then(Value::as_object).into_iter().flatten();
+    // Quoted as JSON is: what a Dockerfile would replace in it is a variable only.
+    let quoted = |text: &str| Value::from(text).to_string().replace('$', "\\$");
+    labels.filter_map(move |(name, value)| {
+        Some(("changes", format!("LABEL {}={}", quoted(name), quoted(value.as_str()?))))
+    })
 }
 
 /// Sends it, and reads the answer to its end: the last thing it says.

@@ -108,6 +108,7 @@ impl World {
             Act::Remove(id) | Act::Kill(id) => format!("remove {}", self.named(id)),
             Act::RemoveNetwork(name) => format!("remove network {name}"),
             Act::RemoveVolume(name) => format!("remove volume {name}"),
+            Act::RemoveImage(id) => format!("remove image {id}"),
             Act::Snapshot(spec) => format!("snapshot {}", self.named(&spec.container)),
             Act::RemoveImages { project } => format!("remove images {project}"),
             Act::RemoveSnapshots { project, beyond } => {
@@ -208,6 +209,10 @@ impl World {
             }
             Act::RemoveVolume(name) => {
                 self.volumes.remove(name);
+                done(None)
+            }
+            Act::RemoveImage(id) => {
+                self.images.retain(|_, other| other != id);
                 done(None)
             }
             Act::Snapshot(spec) => {
