@@ -34,6 +34,21 @@ impl World {
                 return self.breaks("what the user took down stays down", || op.to_string());
             }
         }
+        if let Op::Start(name, _) = op {
+            if it.ledger.revives(name, self.now) {
+                return self.breaks("nothing is tried again and again without a pause", || op.to_string());
+            }
+            let needs =
+                desired.services.get(name).map(|service| service.needs.as_slice()).unwrap_or_default();
+            let boxes = &self.engine.stacks[project].boxes;
+            let early = needs.iter().find(|need| {
+                need.service != *name && boxes.iter().any(|it| it.name == need.service && it.starts == 0)
+            });
+            if let Some(need) = early {
+                let how = format!("{op} before {}", need.service);
+                return self.breaks("what is needed starts first", || how);
+            }
+        }
         let disturbed = match op {
             Op::Stop(name, id) | Op::Restart(name, id) | Op::Act(name, id) | Op::Remove(name, id) => {
                 Some((name.clone(), id.clone()))
@@ -74,7 +89,10 @@ impl World {
         let service = replica::service(name);
         let selected = it.life.as_ref().is_some_and(|life| life.state.memory().selected.is_none());
         let justified = match op {
-            Op::Stop(..) => it.ledger.stopped.contains_key(&service) || !selected,
+            Op::Stop(..) => {
+                let written = it.registered.as_ref().is_some_and(|memory| memory.stopped.contains(name));
+                it.ledger.stopped.contains_key(&service) || written || !selected
+            }
             Op::Remove(..) => {
                 let wanted = desired.services.get(name);
                 let image = wanted.and_then(|wanted| self.engine.images.get(&wanted.image));
@@ -249,6 +267,13 @@ impl World {
         }
         if container.definition != wanted.definition {
             return Some(format!("has the definition {}", container.definition));
+        }
+        let boxes = &self.engine.stacks[project].boxes;
+        let there = |owner: &&ServiceName| {
+            boxes.iter().any(|it| it.name == **owner && container.shares.contains(&it.id))
+        };
+        if let Some(owner) = wanted.shares.iter().find(|owner| !there(owner)) {
+            return Some(format!("shares something of a container of {owner} that is gone"));
         }
         let image = self.engine.images.get(&wanted.image);
         image.is_none_or(|image| image.id != container.image).then(|| "has an old image".to_owned())

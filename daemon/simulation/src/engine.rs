@@ -28,7 +28,8 @@ pub struct Box_ {
     pub image_content: u32,
     /// When the engine's own check has passed.
     healthy_at: Option<Moment>,
-    shares: BTreeSet<String>,
+    /// Ids of the containers that it shares something of.
+    pub shares: BTreeSet<String>,
 }
 
 impl Box_ {

@@ -55,6 +55,8 @@ pub struct Ledger {
     pub flying: BTreeMap<u64, Flight>,
     /// When each subject was worked on lately.
     lately: BTreeMap<Subject, VecDeque<Moment>>,
+    /// Starts of late that nothing but a death gave reason for.
+    starts: BTreeMap<ServiceName, VecDeque<Moment>>,
     /// Looks of late.
     looks: VecDeque<Moment>,
     /// Environments in use, as far as devd was told.
@@ -64,6 +66,7 @@ pub struct Ledger {
 /// Nothing is done more often in a second.
 const OFTEN: usize = 25;
 const LOOKS: usize = 400;
+const STARTS: usize = 7;
 
 /// When files have settled for certain, by how many there are.
 fn settles(files: usize) -> Moment {
@@ -114,6 +117,16 @@ impl Ledger {
         is_often(self.lately.entry(subject).or_default(), now, OFTEN)
     }
 
+    /// Something happened that deserves another chance.
+    pub fn forgive(&mut self) {
+        self.starts.clear();
+    }
+
+    /// Whether what keeps dying is started far too often.
+    pub fn revives(&mut self, name: &ServiceName, now: Moment) -> bool {
+        is_often(self.starts.entry(name.clone()).or_default(), now, STARTS)
+    }
+
     /// Whether devd looks far too often.
     pub fn stares(&mut self, now: Moment) -> bool {
         is_often(&mut self.looks, now, LOOKS)
@@ -128,6 +141,7 @@ impl Ledger {
         self.stopped.retain(|_, at| !unwritten(*at));
         self.downed = self.downed.filter(|at| !unwritten(*at));
         self.going_down = false;
+        self.forgive();
         self.flying.clear();
         self.held.clear();
         self.called_off.clear();

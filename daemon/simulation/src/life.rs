@@ -286,7 +286,9 @@ impl World {
                     return self.breaks("devd does not look all the time", || PROJECTS[project].to_owned());
                 }
                 let Some(life) = &self.projects[project].life else { return };
-                let answer = if self.engine.gone {
+                let unanswered = self.unanswered > 0;
+                self.unanswered = self.unanswered.saturating_sub(1);
+                let answer = if self.engine.gone || unanswered {
                     Due::NoAnswer(project)
                 } else {
                     let observed = self.engine.look(project, &life.desired, self.now);

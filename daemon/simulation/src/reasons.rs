@@ -16,6 +16,18 @@ impl World {
         let Some(life) = &mut it.life else { return };
         let ledger = &mut it.ledger;
         let order = self.order;
+        if matches!(
+            event,
+            Event::Changed(_)
+                | Event::Loaded(_)
+                | Event::EngineBack
+                | Event::UpRequested { .. }
+                | Event::StartRequested(_)
+                | Event::RestartRequested(_)
+                | Event::RebuildRequested(_)
+        ) {
+            ledger.forgive();
+        }
         match event {
             Event::Changed(change) => {
                 if change.tests {
@@ -28,7 +40,9 @@ impl World {
                 }
             }
             Event::Loaded(desired) => {
-                for (name, service) in &desired.services {
+                // What the files say at the start of a life is no change: a container either fits it or does not.
+                let first = life.desired.services.is_empty();
+                for (name, service) in desired.services.iter().filter(|_| !first) {
                     if life.desired.services.get(name) != Some(service) {
                         ledger.give(name, Cause::Definition, order, now);
                     }

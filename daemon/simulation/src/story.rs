@@ -87,6 +87,8 @@ pub enum Step {
     EngineRestarts(u32),
     /// The engine's events are not heard any more, or again.
     Deaf(bool),
+    /// The engine does not answer the next looks, so many, and nothing says so.
+    Unanswered(u32),
     /// The system loses file events from now on.
     Overflow,
     /// The watcher looks at all files again.
@@ -231,6 +233,7 @@ const KINDS: &[Kind] = &[
     (8, |rng| Step::Engine { gone: rng.bool() }),
     (4, |rng| Step::EngineRestarts(rng.u32(0..2000))),
     (7, |rng| Step::Deaf(rng.bool())),
+    (4, |rng| Step::Unanswered(rng.u32(1..4))),
     (4, |_| Step::Overflow),
     (5, |_| Step::Rescan),
     (9, |rng| Step::Crash { dead: rng.u32(0..1500), lands: rng.bool() }),
@@ -317,6 +320,7 @@ impl fmt::Display for Step {
             Self::EngineRestarts(ms) => write!(f, "the engine restarts, and takes {ms} ms"),
             Self::Deaf(true) => write!(f, "the engine's events break off"),
             Self::Deaf(false) => write!(f, "the engine's events are heard again"),
+            Self::Unanswered(looks) => write!(f, "the next {looks} look(s) get no answer"),
             Self::Overflow => write!(f, "file events are lost from now on"),
             Self::Rescan => write!(f, "the watcher looks at everything again"),
             Self::Crash { dead, lands } => {

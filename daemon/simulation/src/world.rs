@@ -32,6 +32,8 @@ pub struct World {
     pub(crate) crash_in: Option<(u32, u32, bool)>,
     pub(crate) deaf: bool,
     overflow: bool,
+    /// So many looks get no answer.
+    pub(crate) unanswered: u32,
     pub(crate) luck: VecDeque<Luck>,
     fates: VecDeque<Fate>,
     delays: VecDeque<u32>,
@@ -70,6 +72,7 @@ impl World {
             crash_in: None,
             deaf: false,
             overflow: false,
+            unanswered: 0,
             luck: VecDeque::new(),
             fates: VecDeque::new(),
             delays: VecDeque::new(),
@@ -238,6 +241,7 @@ impl World {
                     if *deaf { self.broken_off() } else { self.heard_again() }
                 }
             }
+            Step::Unanswered(looks) => self.unanswered += looks,
             Step::Overflow => self.overflow = true,
             Step::Rescan => self.rescan(),
             Step::Crash { dead, lands } => self.crash(*dead, *lands),

@@ -97,7 +97,7 @@ pub(crate) fn play(house: &House, story: &Story) -> Told {
 
 /// The journal with environments numbered as they come: their ids say when and by how many others they were preceded.
 fn numbered(journal: &[String]) -> Vec<String> {
-    let id = Regex::new(r"\b[0-9a-f]{8}-[0-9]+\b").unwrap();
+    let id = Regex::new(r"[0-9a-f]{8}-[0-9]+").unwrap();
     let mut seen: Vec<String> = Vec::new();
     let mut number = |found: &Captures<'_>| {
         let found = found[0].to_owned();
