@@ -113,6 +113,10 @@ impl SuiteState {
     pub(crate) fn request(&mut self, now: Moment, id: RunId, args: Vec<String>) {
         self.rounds.lift();
         self.again = None;
+        if args.is_empty() {
+            // Were that run lost, they would be due again.
+            self.reconsider();
+        }
         self.requested.push_back(Requested { id, args, at: now });
     }
 

@@ -96,8 +96,16 @@ impl World {
             Op::Remove(..) => {
                 let wanted = desired.services.get(name);
                 let image = wanted.and_then(|wanted| self.engine.images.get(&wanted.image));
-                wanted.is_none_or(|wanted| wanted.absent || wanted.definition != container.definition)
-                    || image.is_none_or(|image| image.id != container.image)
+                let boxes = &self.engine.stacks[project].boxes;
+                let there = |owner: &ServiceName| {
+                    boxes.iter().any(|it| it.name == *owner && container.shares.contains(&it.id))
+                };
+                let fits = |wanted: &devd_logic::Service| {
+                    !wanted.absent
+                        && wanted.definition == container.definition
+                        && wanted.shares.iter().all(there)
+                };
+                !wanted.is_some_and(fits) || image.is_none_or(|image| image.id != container.image)
             }
             _ => false,
         };

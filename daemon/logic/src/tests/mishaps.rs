@@ -283,3 +283,19 @@ fn down_ends_runs_also_while_the_engine_does_not_answer() {
     world.tell(Event::DownRequested { volumes: false });
     assert_eq!(count(&world, "cancel shop-"), 1, "{}", world.log.join("\n"));
 }
+
+#[test]
+fn tests_asked_for_after_a_run_was_called_off_are_repeated_when_they_are_lost() {
+    let mut world = up();
+    world.save("api", "api/main.py", 1, Reaction::None, true);
+    let run = world.state.status(world.now).services[&name("api")].tests.run.clone();
+    world.tell(Event::CancelRequested { run: run.expect("a run under way") });
+    let run = world.state.reserve_run();
+    world.tell(Event::TestRequested { service: name("api"), run, args: vec![] });
+    world.wait(ms(100));
+    world.engine(true);
+    world.wait(ms(1000));
+    world.engine(false);
+    world.settle();
+    world.check_converged();
+}
