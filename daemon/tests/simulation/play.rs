@@ -446,9 +446,9 @@ impl World<'_> {
     /// All is as the files say, and every run that ended is in the history.
     async fn check_converged(&mut self, life: &Life) -> Result<(), Broken> {
         let running = self.fake.running();
-        for project in 0..PROJECTS.len() {
+        for (project, services) in SERVICES.iter().enumerate() {
             let Some(handle) = life.handle(project) else { continue };
-            for service in 0..SERVICES[project].len() {
+            for service in 0..services.len() {
                 if running.iter().filter(|name| **name == container(project, service)).count() != 1 {
                     let how = format!("{} does not run\n{:#?}", container(project, service), handle.status());
                     return broken("it ends where the files say", how);
@@ -466,7 +466,8 @@ impl World<'_> {
         if there.len() > warm {
             return broken("no environment outlives its use", format!("{warm} are of use: {there:?}"));
         }
-        for (id, state) in self.ended.lock().unwrap().clone() {
+        let ended = self.ended.lock().unwrap().clone();
+        for (id, state) in ended {
             let kept = self.history.get(&id).await.unwrap();
             if kept.as_ref().map(|run| run.state) != Some(state) {
                 return broken(
