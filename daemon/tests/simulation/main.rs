@@ -29,3 +29,12 @@ fn every_promise_is_kept() {
         panic!("seed {seed}: {}: {}\n{}", broken.promise, broken.how, told.log.join("\n"));
     }
 }
+
+#[test]
+fn a_seed_is_played_the_same_each_time() {
+    let house = House::new();
+    for seed in 0..10 {
+        let story = Story::of(seed);
+        assert_eq!(play(&house, &story).log, play(&house, &story).log, "seed {seed}");
+    }
+}
