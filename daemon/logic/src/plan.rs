@@ -151,9 +151,10 @@ impl State {
             return self.plan_op(now, op, "there are more than the files ask for", plan);
         }
         if !self.wanted(name) {
+            // What nobody has asked for yet may run from before its project was registered anew: it is left alone.
             if let Some(container) = container
                 && is_up(container.state)
-                && (state.stopped || container.definition.is_some())
+                && state.stopped
             {
                 let op = Op::Stop(name.clone(), container.id.clone());
                 return self.plan_op(now, op, "it is meant to be stopped", plan);

@@ -127,6 +127,18 @@ fn a_service_whose_network_was_made_anew_without_it_is_made_anew() {
 }
 
 #[test]
+fn a_stack_whose_registration_was_lost_is_not_stopped_when_it_is_registered_again() {
+    let seen = up().look();
+    let nothing_asked_for_yet = Memory { selected: Some([].into()), ..Memory::default() };
+    let mut state = State::new("shop".into(), Limits::default(), nothing_asked_for_yet, 1);
+    state.step(ms(0), Event::Loaded(Box::new(shop())));
+    let mut effects = state.step(ms(5), Event::Observed(Box::new(seen.clone())));
+    effects.extend(state.step(ms(10), Event::UpRequested { services: [].into(), build: false }));
+    effects.extend(state.step(ms(15), Event::Observed(Box::new(seen))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Op { .. })), "{effects:?}");
+}
+
+#[test]
 fn one_look_without_an_answer_is_repeated() {
     let mut world = up();
     world.engine_gone = true;
