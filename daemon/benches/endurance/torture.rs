@@ -135,7 +135,8 @@ fn round(world: &mut World, fault: Fault, tally: &mut Tally) -> anyhow::Result<V
     found.extend(world.load.wrong().into_iter().map(|wrong| ("wrong verdict", wrong)));
     let now = world.identities()?;
     for (service, before) in identities {
-        let spared = spares || service == crate::shop::ONCE;
+        // Whoever is forgotten has not ended by itself as far as anybody knows.
+        let spared = if service == crate::shop::ONCE { !forgets } else { spares };
         if spared && now.get(service) != Some(&before) {
             found.push(("restarted", format!("{service}: {before}, now {:?}", now.get(service))));
         }
