@@ -3,6 +3,7 @@
 use super::machine::{Machine, Place};
 use crate::project::Message;
 use devd_logic::{EnvironmentId, Event};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
@@ -33,11 +34,29 @@ impl Drop for Held {
     }
 }
 
-/// An id that no environment has had, those of earlier daemons and of others on the same engine included: milliseconds
-/// since 1970 and a number.
+/// An id that no environment has had, those of earlier daemons and of others on the same engine included: this daemon's
+/// own word and a number.
 fn fresh_id() -> EnvironmentId {
-    static BEGAN: OnceLock<i64> = OnceLock::new();
+    static OWN: OnceLock<String> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let began = BEGAN.get_or_init(|| jiff::Timestamp::now().as_millisecond());
-    EnvironmentId::new(format!("{began:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    EnvironmentId::new(format!("{}-{}", OWN.get_or_init(own_word), NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Seconds since 1970, and something by chance: daemons that die are started again within a second, and clocks are set
+/// back. The standard library's hash maps get their keys from the system.
+fn own_word() -> String {
+    let chance = RandomState::new().build_hasher().finish() & 0xffff_ffff;
+    format!("{:x}{chance:08x}", jiff::Timestamp::now().as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_daemons_that_begin_in_the_same_second_make_no_environment_of_the_same_id() {
+        let words: std::collections::BTreeSet<String> = (0..100).map(|_| own_word()).collect();
+        assert_eq!(words.len(), 100);
+        assert_ne!(fresh_id(), fresh_id());
+    }
 }
