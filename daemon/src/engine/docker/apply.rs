@@ -6,8 +6,8 @@ use super::host::some_map;
 use super::link::Connection;
 use super::park::Parking;
 use super::wire::Call;
-use super::{build, create, environment, images, ports, registry, snapshot, sync};
-use crate::engine::spec::{Act, NetworkSpec, VolumeSpec};
+use super::{build, create, environment, images, observe, ports, registry, snapshot, sync};
+use crate::engine::spec::{Act, NetworkSpec, VolumeSpec, compose};
 use crate::engine::{Applied, EngineError, Progress};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
@@ -168,6 +168,9 @@ async fn create_network(connection: &Connection, spec: &NetworkSpec) -> Result<(
         // Engines also find networks by the beginning of their id.
         Ok(found) if found.name.as_deref() == Some(&spec.name) => return Ok(()),
         Ok(_) | Err(EngineError::NotFound(_)) => {}
+        Err(EngineError::Refused(message)) if is_ambiguous(&message) => {
+            return make_one(connection, spec, message).await;
+        }
         Err(error) => return Err(error),
     }
     if spec.network.external {
@@ -210,6 +213,37 @@ async fn create_network(connection: &Connection, spec: &NetworkSpec) -> Result<(
     }
 }
 
+fn is_ambiguous(message: &str) -> bool {
+    message.contains("is ambiguous")
+}
+
+/// Networks of exactly this name that a compose project has made.
+async fn namesakes(connection: &Connection, name: &str) -> Result<Vec<observe::Network>, EngineError> {
+    let found = observe::things(connection, &[compose::PROJECT.to_owned()]).await?;
+    Ok(found.networks.into_iter().filter(|network| network.name == name).collect())
+}
+
+/// A daemon that was killed amid making a network, and the one after it, may both have made it: the engine checks for
+/// another one of that name before it makes one, and not at once. The oldest that is in use stays.
+async fn make_one(connection: &Connection, spec: &NetworkSpec, message: String) -> Result<(), EngineError> {
+    let project = spec.labels.get(compose::PROJECT);
+    let mut networks = namesakes(connection, &spec.name).await?;
+    networks.retain(|network| network.labels.get(compose::PROJECT) == project);
+    networks.sort_by_key(|network| std::cmp::Reverse(network.created));
+    let mut left = networks.len();
+    for network in networks {
+        if left > 1 {
+            match remove_network(connection, &network.id).await {
+                Ok(()) => left -= 1,
+                // It is in use.
+                Err(EngineError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if left == 1 { Ok(()) } else { Err(EngineError::Refused(message)) }
+}
+
 async fn create_volume(connection: &Connection, spec: &VolumeSpec) -> Result<(), EngineError> {
     if spec.volume.external {
         let answer = connection.api.inspect_volume(&spec.name).await.map_err(EngineError::from);
@@ -237,7 +271,15 @@ fn missing(what: &str, name: &str) -> String {
 }
 
 pub(super) async fn remove_network(connection: &Connection, name: &str) -> Result<(), EngineError> {
-    gone_is_fine(connection.api.remove_network(name).await.map_err(EngineError::from))
+    match gone_is_fine(connection.api.remove_network(name).await.map_err(EngineError::from)) {
+        Err(EngineError::Refused(message)) if is_ambiguous(&message) => {
+            for network in namesakes(connection, name).await? {
+                gone_is_fine(connection.api.remove_network(&network.id).await.map_err(EngineError::from))?;
+            }
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 pub(super) async fn remove_volume(connection: &Connection, name: &str) -> Result<(), EngineError> {

@@ -41,8 +41,7 @@ async fn sweep(connection: &Connection, labels: &[String]) -> Result<Vec<String>
     let ids = containers.iter().filter_map(|container| container.id.as_deref());
     let mut results = join_all(ids.map(|id| apply::remove(connection, id))).await;
     results.extend(
-        join_all(things.networks.iter().map(|network| apply::remove_network(connection, &network.name)))
-            .await,
+        join_all(things.networks.iter().map(|network| apply::remove_network(connection, &network.id))).await,
     );
     results.extend(
         join_all(things.volumes.iter().map(|(name, _)| apply::remove_volume(connection, name))).await,

@@ -54,11 +54,7 @@ pub(super) async fn observe(
         .unzip();
     let observed = Observed {
         containers,
-        networks: stack
-            .networks
-            .into_iter()
-            .filter_map(|network| of_dev_stack((network.name, network.labels)))
-            .collect(),
+        networks: names(stack.networks),
         volumes: stack.volumes.into_iter().filter_map(of_dev_stack).collect(),
         images,
         environments: runs
@@ -68,6 +64,17 @@ pub(super) async fn observe(
             .collect(),
     };
     Ok(Look { observed, details })
+}
+
+/// Names of the stack's networks. Of a name that two of them have the engine says that it is ambiguous: whoever makes the
+/// network sees to that it is one again.
+fn names(networks: Vec<Network>) -> BTreeSet<String> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let of_stack = networks.into_iter().filter_map(|it| of_dev_stack((it.name, it.labels)));
+    for name in of_stack {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count == 1).map(|(name, _)| name).collect()
 }
 
 fn of_dev_stack((name, labels): (String, Labels)) -> Option<String> {
@@ -84,8 +91,8 @@ pub(super) struct Things {
 /// A network.
 pub(super) struct Network {
     pub(super) name: String,
-    id: String,
-    created: Option<Timestamp>,
+    pub(super) id: String,
+    pub(super) created: Option<Timestamp>,
     pub(super) labels: Labels,
 }
 
