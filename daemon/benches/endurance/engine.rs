@@ -36,6 +36,16 @@ pub(crate) struct Listed {
     pub(crate) networks: Vec<String>,
 }
 
+/// A network as the engine lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    /// There can be several of one name.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The test environment that it belongs to.
+    pub(crate) environment: Option<String>,
+}
+
 impl Engine {
     /// Starts one with these images, which lie in a file.
     pub(crate) fn new(folder: &Path, socket: &Path, cgroup: &str, images: &Path) -> anyhow::Result<Self> {
@@ -136,13 +146,15 @@ impl Engine {
         Ok(all.as_array().context("containers")?.iter().map(of).collect())
     }
 
-    /// Names of the networks that the engine does not bring itself, with the environment that each is of.
-    pub(crate) fn networks(&self) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    /// The networks that the engine does not bring itself.
+    pub(crate) fn networks(&self) -> anyhow::Result<Vec<Network>> {
         let all = self.list("/networks")?;
         let own = |name: &str| matches!(name, "bridge" | "host" | "none");
         let of = |it: &Value| {
             let name = it["Name"].as_str()?.to_owned();
-            (!own(&name)).then(|| (name, it["Labels"]["dev.devd.environment"].as_str().map(str::to_owned)))
+            let id = it["Id"].as_str()?.to_owned();
+            let environment = it["Labels"]["dev.devd.environment"].as_str().map(str::to_owned);
+            (!own(&name)).then_some(Network { id, name, environment })
         };
         Ok(all.as_array().context("networks")?.iter().filter_map(of).collect())
     }
@@ -173,13 +185,13 @@ impl Engine {
     }
 
     /// Takes a network from under its containers.
-    pub(crate) fn remove_network(&self, name: &str) -> anyhow::Result<bool> {
-        let network = self.list(&format!("/networks/{name}"))?;
+    pub(crate) fn remove_network(&self, id: &str) -> anyhow::Result<bool> {
+        let network = self.list(&format!("/networks/{id}"))?;
         for container in network["Containers"].as_object().into_iter().flat_map(|it| it.keys()) {
             let body = json!({ "Container": container, "Force": true });
-            self.ask(&format!("POST /networks/{name}/disconnect"), Some(&body))?;
+            self.ask(&format!("POST /networks/{id}/disconnect"), Some(&body))?;
         }
-        Ok(self.ask(&format!("DELETE /networks/{name}"), None)?.is_ok())
+        Ok(self.ask(&format!("DELETE /networks/{id}"), None)?.is_ok())
     }
 
     /// Removes all containers, networks and volumes.
@@ -188,8 +200,8 @@ impl Engine {
             self.act(&container.id, "unpause")?;
             self.remove(&container.id)?;
         }
-        for (network, _) in self.networks()? {
-            self.remove_network(&network)?;
+        for network in self.networks()? {
+            self.remove_network(&network.id)?;
         }
         for volume in self.unused_volumes()? {
             self.ask(&format!("DELETE /volumes/{volume}?force=1"), None)?;

@@ -225,13 +225,15 @@ impl World {
         // Environments with stopped containers in them are of no use.
         let dead = containers.iter().filter(|it| it.environment.is_some() && it.state != "running");
         found.extend(dead.map(|it| format!("{} {} in a test environment", it.service, it.state)));
-        for (network, environment) in self.engine.networks()? {
-            let known = match environment {
-                Some(environment) => environments.contains(&environment),
-                None => network == format!("{}_default", self.shop.name),
+        let mut names = BTreeSet::new();
+        for network in self.engine.networks()? {
+            let known = match &network.environment {
+                Some(environment) => environments.contains(environment),
+                None => network.name == format!("{}_default", self.shop.name),
             };
-            if !known {
-                found.push(format!("network {network}"));
+            // A second one of the same name is one too many.
+            if !known || !names.insert(network.name.clone()) {
+                found.push(format!("network {}", network.name));
             }
         }
         let volumes = self.engine.unused_volumes()?;

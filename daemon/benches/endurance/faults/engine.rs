@@ -43,9 +43,9 @@ pub(super) fn containerd_killed(world: &mut World) -> anyhow::Result<Done> {
 pub(super) fn network_removed(world: &mut World) -> anyhow::Result<Done> {
     a_while(world, 0, 1200);
     let networks = world.engine.networks()?;
-    if let Some((network, _)) = world.chance.pick(&networks) {
+    if let Some(network) = world.chance.pick(&networks) {
         // One that is made anew meanwhile may have been found half-way.
-        world.engine.remove_network(network)?;
+        world.engine.remove_network(&network.id)?;
     }
     Ok(Done::now().harmful())
 }
