@@ -1,12 +1,13 @@
 //! What devd bears: faults of every kind on a real engine (`scripts/torture`), and an hour of work (`scripts/soak`).
 //!
-//! `torture [--minutes N] [--fault NAME] [--seed N]`, `soak [--minutes N]`. It is started by `scripts/endurance`, which
+//! `torture [--minutes N] [--fault NAME] [--seed N]`, `soak [--minutes N] [--simulated]`. It is started by `scripts/endurance`, which
 //! makes namespaces for it: the engine that it starts and kills is its own.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for people")]
 
 mod chance;
 mod daemon;
+mod day;
 mod engine;
 mod faults;
 mod http;
@@ -28,6 +29,8 @@ pub(crate) struct Flags {
     /// Only faults whose name has this in it.
     fault: Option<String>,
     seed: u64,
+    /// On the engine in memory.
+    simulated: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         rustix::process::setrlimit(rustix::process::Resource::Nofile, more)?;
         match what.as_str() {
             "torture" => torture::run(&flags),
+            "soak" if flags.simulated => day::run(&flags),
             "soak" => soak::run(&flags),
             other => anyhow::bail!("{other:?} is neither torture nor soak"),
         }
@@ -62,7 +66,7 @@ fn main() -> ExitCode {
 
 fn flags(arguments: Vec<String>) -> anyhow::Result<Flags> {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let mut flags = Flags { lasts: Duration::from_secs(3600), fault: None, seed };
+    let mut flags = Flags { lasts: Duration::from_secs(3600), fault: None, seed, simulated: false };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} takes a value"));
@@ -75,8 +79,9 @@ fn flags(arguments: Vec<String>) -> anyhow::Result<Flags> {
                 anyhow::ensure!(known, "no fault is called {name:?}; there are: {}", names.join("; "));
                 flags.fault = Some(name);
             }
+            "--simulated" => flags.simulated = true,
             "--seed" => flags.seed = value()?.parse()?,
-            other => anyhow::bail!("{other} is not known: --minutes N, --fault NAME, --seed N"),
+            other => anyhow::bail!("{other} is not known: --minutes N, --fault NAME, --seed N, --simulated"),
         }
     }
     Ok(flags)

@@ -26,7 +26,7 @@ const MEASURES: [(&str, f64, f64); 4] = [
     ("tasks", 0.05, 8.0),
 ];
 
-type Sample = [f64; MEASURES.len()];
+pub(crate) type Sample = [f64; MEASURES.len()];
 
 /// Whether everything stayed flat.
 pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
@@ -108,7 +108,7 @@ fn sample(daemon: &Daemon) -> anyhow::Result<Sample> {
 }
 
 /// Medians of the quarters, and whether the last is like the first.
-fn show(samples: &[Sample]) -> (String, bool) {
+pub(crate) fn show(samples: &[Sample]) -> (String, bool) {
     let heads = ["", "1st quarter", "2nd", "3rd", "4th", "highest", "may be", "verdict"];
     let mut lines = vec![heads.map(str::to_owned).to_vec()];
     let mut flat = samples.len() >= 8;
