@@ -34,6 +34,7 @@ pub(super) async fn saved(
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhyQuery {
     /// An absolute path; it need not exist.

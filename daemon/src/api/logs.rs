@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
     /// Goes on as more is written, over restarts and new containers, until the project is gone.

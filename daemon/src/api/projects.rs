@@ -33,6 +33,7 @@ pub(super) async fn show(State(app): State<App>, Path(project): Path<ProjectName
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveQuery {
     /// Removes its volumes too.
@@ -65,6 +66,7 @@ pub(super) async fn resolve(State(app): State<App>, Body(source): Body<ProjectSo
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigQuery {
     /// Shows the values of secrets that come from variables.

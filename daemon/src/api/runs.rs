@@ -27,6 +27,7 @@ pub(super) async fn start(State(app): State<App>, Body(request): Body<RunRequest
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     /// Only of this project.
@@ -74,6 +75,7 @@ pub(super) async fn cancel(State(app): State<App>, Path(id): Path<RunId>) -> Res
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     /// Goes on until the run has ended.
