@@ -363,3 +363,33 @@ fn a_good_request_is_answered() {
     let answer: Answer = devd.raw(b"POST /v1/saved HTTP/1.0\r\nContent-Length: 12\r\n\r\n{\"paths\":[]}");
     assert_eq!((answer.status, answer.json()), (202, json!({ "scheduled": [] })));
 }
+
+/// Queries were documented as parts of paths, and problems as plain JSON.
+#[test]
+fn the_document_says_where_parameters_stand_and_what_problems_are() {
+    let devd = Devd::start();
+    let document = devd.get("/v1/openapi.json").json();
+    let (mut queries, mut problems) = (0, 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let in_path = path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
+                assert_eq!(
+                    parameter["in"],
+                    if in_path { "path" } else { "query" },
+                    "{method} {path} {parameter}"
+                );
+                queries += usize::from(!in_path);
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                    let is_problem = content["schema"]["$ref"] == "#/components/schemas/Problem";
+                    assert_eq!(is_problem, kind == "application/problem+json", "{method} {path} {status}");
+                    problems += usize::from(is_problem);
+                }
+            }
+            assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+        }
+    }
+    assert!(queries > 10 && problems > 40, "{queries} parameters of queries, {problems} problems");
+}

@@ -8,7 +8,7 @@ use super::wire::Address;
 use crate::engine::spec::BuildSpec;
 use crate::engine::{EngineError, Progress};
 use devd_compose::model::Grant;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -88,7 +88,7 @@ impl Buildx {
             }
         };
         let read = async {
-            let mut transcript = Transcript::default();
+            let mut transcript = Transcript::hiding(&spec.build.args);
             let Some(stderr) = stderr else { return transcript };
             let mut lines = BufReader::new(stderr);
             let mut line = Vec::new();
@@ -213,10 +213,28 @@ struct Transcript {
     /// The last word of the client.
     error: Option<String>,
     tail: VecDeque<String>,
+    /// Values of arguments, and what is told in their place; the longest first.
+    hidden: Vec<(String, String)>,
 }
 
+/// Shorter values of arguments are no secrets, and stand in many words.
+const SHORTEST_SECRET: usize = 4;
+
 impl Transcript {
+    /// Steps are told with the values of arguments put into them: here, with the names that stand in the Dockerfile.
+    fn hiding(args: &BTreeMap<String, Option<String>>) -> Self {
+        let values = args.iter().filter_map(|(name, value)| Some((value.clone()?, format!("${name}"))));
+        let mut hidden: Vec<_> = values.filter(|(value, _)| value.len() >= SHORTEST_SECRET).collect();
+        hidden.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        Self { hidden, ..Self::default() }
+    }
+
+    fn without_values(&self, line: &str) -> String {
+        self.hidden.iter().fold(line.to_owned(), |line, (value, name)| line.replace(value, name))
+    }
+
     fn line(&mut self, line: &str, progress: &Progress) {
+        let line = &self.without_values(line);
         if let Some(error) = line.strip_prefix("ERROR: ") {
             self.error = Some(error.to_owned());
             return;
@@ -274,7 +292,6 @@ impl Transcript {
 mod tests {
     use super::*;
     use devd_compose::model::{Build, SshKey, Ulimit};
-    use std::collections::BTreeMap;
 
     fn said(text: &str) -> Transcript {
         let mut transcript = Transcript::default();
@@ -292,6 +309,26 @@ mod tests {
         );
         assert_eq!(transcript.failure(), "[2/3] RUN echo oops && exit 3 returned exit code 3");
         assert_eq!(transcript.tail, ["[2/3] RUN echo oops && exit 3", "oops"]);
+    }
+
+    /// BuildKit puts them into the titles of steps, and those went into statuses, events and the logs of runs.
+    #[test]
+    fn values_of_arguments_are_told_by_their_names() {
+        let args = [("TOKEN", "s3cret"), ("LONG", "s3cret-and-more"), ("N", "2")];
+        let args = args.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let mut transcript =
+            Transcript::hiding(&args.into_iter().chain([("NONE".to_owned(), None)]).collect());
+        for line in [
+            "#5 [2/3] RUN use \"s3cret\" s3cret-and-more 2",
+            "#5 0.271 got s3cret",
+            "#5 ERROR: process \"/bin/sh -c use s3cret\" did not complete successfully: exit code: 3",
+            "ERROR: failed to build: failed to solve: process \"/bin/sh -c use s3cret\" did not complete",
+        ] {
+            transcript.line(line, &Progress::none());
+        }
+        assert_eq!(transcript.tail, ["[2/3] RUN use \"$TOKEN\" $LONG 2", "got $TOKEN"]);
+        assert_eq!(transcript.failure(), "[2/3] RUN use \"$TOKEN\" $LONG 2 returned exit code 3");
+        assert!(!transcript.error.unwrap().contains("s3cret"));
     }
 
     #[test]
