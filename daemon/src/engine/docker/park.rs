@@ -315,9 +315,39 @@ fn install(folder: &Path, program: &[u8]) -> io::Result<()> {
     std::fs::rename(&half, &path)
 }
 
-/// A folder that every user of a container can make a socket in. On the host nobody gets so far: the state folder is
-/// its owner's.
+/// A folder that every user of a container can make a socket in. On the host nobody gets so far: those around it are their
+/// owner's.
 fn open_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), private_folder)?;
     std::fs::create_dir_all(path)?;
     std::fs::set_permissions(path, Permissions::from_mode(0o777))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_containers_have_to_reach_is_behind_folders_that_are_their_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("park");
+        install(&folder, b"program").unwrap();
+        open_folder(&control_folder(&folder, "shop-api-1")).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        assert_eq!([mode(&folder), mode(&folder.join("run"))], [0o700; 2]);
+        assert_eq!([mode(&program(&folder)), mode(&control_folder(&folder, "shop-api-1"))], [0o755, 0o777]);
+    }
+
+    #[test]
+    fn the_program_is_not_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, victim) = (dir.path().join("park"), dir.path().join("victim"));
+        private_folder(&folder).unwrap();
+        std::fs::write(&victim, "precious").unwrap();
+        let half = folder.join(format!(".{}.{}", park::DIGEST, std::process::id()));
+        std::os::unix::fs::symlink(&victim, half).unwrap();
+        install(&folder, b"program").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(std::fs::read(program(&folder)).unwrap(), b"program");
+    }
 }
