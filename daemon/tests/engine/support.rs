@@ -277,9 +277,11 @@ impl World {
             let all = docker(&["ps", "-a", "--filter", &filter, "--format", format]);
             all.lines().filter(|id| !id.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
         };
-        self.until("tidy", |status| {
-            let services = status["services"].as_array().unwrap();
-            let warm: u64 = services.iter().map(|it| it["tests"]["warm"].as_u64().unwrap()).sum();
+        // The last environment to go may go after the last news of the project.
+        self.until_so(|| {
+            let status = self.status();
+            let services = status["services"].as_array().unwrap().iter();
+            let warm: u64 = services.map(|it| it["tests"]["warm"].as_u64().unwrap()).sum();
             warm as usize == ready && ids().len() == ready
         });
         ids()

@@ -41,7 +41,7 @@ async fn what_another_service_has_is_shared() {
         let seen = "until ps | grep 'sleep 100[1]'; do usleep 20000; done";
         assert!(stage.inside(guest, seen).await.contains("sleep 1001"));
         assert_eq!(stage.inside(guest, "cat /data/file; echo more > /data/more").await, "of the owner\n");
-        let reader = stage.inside(&made["a-reader"], "cat /data/more; echo no > /data/no 2>&1").await;
+        let reader = stage.inside(&made["a-reader"], "exec 2>&1; cat /data/more; echo no > /data/no").await;
         assert!(reader.starts_with("more\n") && reader.contains("Read-only"), "{reader}");
 
         let host = &stage.inspect(guest).await["HostConfig"];
