@@ -37,7 +37,8 @@ fn two_daemons_on_one_engine_leave_each_other_alone_and_what_a_killed_one_left_i
     let mut second = World::empty();
     (second.root, second.project) = (first.root.clone(), first.project.clone());
     second.start();
-    second.expect(0, &["test", "service2"]);
+    second.expect(0, &["test", "service2", "--no-wait"]);
+    second.until("tested", |status| service(status, "service2")["tests"]["state"] == "passed");
     let running = first.service("service1");
     assert_eq!(running["tests"]["state"], "running", "the other daemon has swept its environment");
     let leftovers = second.json(&["doctor", "--clean"]);
@@ -49,7 +50,8 @@ fn two_daemons_on_one_engine_leave_each_other_alone_and_what_a_killed_one_left_i
     assert!(!before.is_empty());
     first.kill_daemon();
     second.start();
-    second.expect(0, &["test", "service2"]);
+    second.expect(0, &["test", "service2", "--no-wait"]);
+    second.until("tested", |status| service(status, "service2")["tests"]["state"] == "passed");
     let leftovers = second.json(&["doctor", "--clean"]);
     let left = listed(&leftovers, "leftovers", &first.project);
     assert!(!left.is_empty(), "{leftovers:#}");
