@@ -8,6 +8,7 @@ use devd_proto::{CleanRequest, Leftovers, Problem};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeftoversQuery {
     /// Counts volumes with data among what could be removed.

@@ -16,6 +16,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,12 @@ use tokio_util::task::TaskTracker;
 
 /// How long the head of a request may take, and how long a connection may stay without one.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// Connections that are told at the same time why they are refused. Beyond that they are only closed.
+const REFUSALS: usize = 16;
+
+/// How long one that is told so may take to hear it.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// How long to wait when the system has no file to spare for a connection.
 const RESPITE: Duration = Duration::from_millis(100);
@@ -47,7 +54,7 @@ async fn serve_for(
     shutdown: CancellationToken,
 ) {
     // Each may follow a log for ever, so nothing else bounds them.
-    let room = Arc::new(Semaphore::new(most));
+    let (room, refusals) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(REFUSALS)));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -55,7 +62,7 @@ async fn serve_for(
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) if !is(owner, &stream) => refuse(&stream, not_the_owner()),
+            Ok((stream, _)) if !is(owner, &stream) => refuse(stream, not_the_owner(), &refusals),
             Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
                 Ok(place) => {
                     let (talk, open) = (talk(stream, app.clone(), shutdown.clone()), metrics.client());
@@ -67,7 +74,7 @@ async fn serve_for(
                 Err(_) => {
                     metrics.client_refused();
                     tracing::warn!(most, "refused a client: there are too many connections");
-                    refuse(&stream, too_many(most));
+                    refuse(stream, too_many(most), &refusals);
                 }
             },
             Err(error) => {
@@ -107,15 +114,27 @@ fn too_many(most: usize) -> Problem {
 }
 
 /// Tells who gets no connection why, whatever they ask.
-fn refuse(stream: &UnixStream, problem: Problem) {
+fn refuse(stream: UnixStream, problem: Problem, refusals: &Arc<Semaphore>) {
+    let Ok(place) = Arc::clone(refusals).try_acquire_owned() else { return };
+    tokio::spawn(async move {
+        // Whoever does not listen has missed it.
+        let _ = tokio::time::timeout(HEARING, tell(stream, problem)).await;
+        drop(place);
+    });
+}
+
+/// Answers, and waits until that was taken: a connection that is closed with a request unread is broken off, and its
+/// answer may be lost.
+async fn tell(mut stream: UnixStream, problem: Problem) -> io::Result<()> {
     let Failure(problem) = problem.into();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
     let body = serde_json::to_string(&problem).unwrap_or_default();
     let head =
         format!("{CONTENT_TYPE}: {PROBLEM_JSON}\r\ncontent-length: {}\r\nconnection: close", body.len());
-    // It fits into any socket's buffer. Who has gone already needs no answer.
-    let _: io::Result<usize> =
-        stream.try_write(format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}").as_bytes());
+    stream.write_all(format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}").as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut (&mut stream).take(1 << 20), &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// Serves one connection to its end.
@@ -139,7 +158,6 @@ async fn talk(stream: UnixStream, app: Router, shutdown: CancellationToken) {
 mod tests {
     use super::super::extract::Body;
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     /// What a client hears that says this, and then nothing more; up to the end of the connection.
     async fn heard(owner: u32, said: &[u8]) -> String {

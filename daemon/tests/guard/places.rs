@@ -66,13 +66,9 @@ fn nothing_is_written_through_links_that_were_planted_in_the_state() {
         std::os::unix::fs::symlink(&victim, dir.path().join("state").join(name)).unwrap();
         let outcome = std::process::Command::new(env!("CARGO_BIN_EXE_devdd"))
             // The one that is installed without an engine's help needs no engine to try.
-            .args([
-                "--background",
-                "--engine",
-                if name == "park" { "docker" } else { "fake" },
-                "--ci",
-                "--socket",
-            ])
+            .args(["--background", "--engine", if name == "park" { "docker" } else { "fake" }, "--ci"])
+            .arg(dir.path().join("ci"))
+            .arg("--socket")
             .arg(dir.path().join("run/devd.sock"))
             .env("DEVD_STATE_DIR", dir.path().join("state"))
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock")

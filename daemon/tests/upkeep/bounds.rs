@@ -57,7 +57,7 @@ async fn a_request_that_is_too_large_is_refused() {
     let daemon = Daemon::start(Fake::default()).await;
     let body = json!({"paths": ["x".repeat(5 << 20)]}).to_string();
     let answer = daemon.ask("POST", "/v1/saved", &body).await;
-    assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("bad_request")));
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (413, Some("too_large")));
     daemon.stop().await;
 }
 

@@ -71,8 +71,10 @@ impl Daemon {
         );
         // A daemon that refuses answers before it has read everything.
         let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
+        let mut text = Vec::new();
+        // It closes what it has not read all of, which breaks the connection off behind the answer.
+        let _ = stream.read_to_end(&mut text).await;
+        let text = String::from_utf8(text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
