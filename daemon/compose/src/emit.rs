@@ -191,10 +191,19 @@ fn double_dollars(value: Value, keys: bool) -> Value {
     }
 }
 
+/// Characters of a key without a mark of its own. YAML allows 1024.
+const LONGEST_KEY: usize = 1000;
+
 fn block_map(out: &mut String, map: &Map<String, Value>, indent: usize) {
     for (key, value) in map {
-        out.push_str(&"  ".repeat(indent));
-        out.push_str(&quoted_if_needed(key));
+        let margin = "  ".repeat(indent);
+        let key = quoted_if_needed(key);
+        out.push_str(&margin);
+        if key.chars().count() > LONGEST_KEY {
+            out.push_str(&format!("? {key}\n{margin}"));
+        } else {
+            out.push_str(&key);
+        }
         out.push(':');
         nested(out, value, indent + 1);
     }

@@ -217,6 +217,17 @@ fn the_seed_loads() {
     Folder::new(&[("compose.yaml", SEED)]).load().unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// A plain key of tabs is printed in quotes, twice as long, and then YAML took it for none.
+#[test]
+fn long_keys_are_printed_so_that_they_load_again() {
+    let folder = Folder::new(&[]);
+    for length in [490, 498, 510, 1000] {
+        let key = format!("x-{}z", "\t".repeat(length));
+        survive(&folder, &format!("services: {{}}\n? {key}\n: ? {key}\n  : - a\n    - ? {key}\n      : b\n"));
+        folder.load().unwrap_or_else(|error| panic!("{length}: {error}"));
+    }
+}
+
 /// Loads, and whatever loads is printed and loads again to the same.
 fn survive(folder: &Folder, yaml: &str) {
     folder.write("compose.yaml", yaml);
