@@ -282,7 +282,7 @@ impl World {
             let status = self.status();
             let services = status["services"].as_array().unwrap().iter();
             let warm: u64 = services.map(|it| it["tests"]["warm"].as_u64().unwrap()).sum();
-            warm as usize == ready && ids().len() == ready
+            warm as usize >= ready && ids().len() == warm as usize
         });
         ids()
     }
