@@ -20,4 +20,5 @@ mod same;
 mod support;
 mod survival;
 mod sync;
+mod torture;
 mod upkeep;
