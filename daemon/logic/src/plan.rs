@@ -214,7 +214,9 @@ impl State {
         if container.image != image {
             return plan.op(Op::Remove(name.clone(), container.id.clone()), "its image changed");
         }
-        if let Some(network) = &container.lost_network {
+        // What has ended by itself needs no network any more.
+        let ended = state.completed.as_ref() == Some(&container.started) && reaction == Reaction::None;
+        if let Some(network) = container.lost_network.as_ref().filter(|_| !ended) {
             let cause = format!("its network {network} was removed and made anew");
             return plan.op(Op::Remove(name.clone(), container.id.clone()), cause);
         }

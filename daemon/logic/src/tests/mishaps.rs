@@ -127,6 +127,21 @@ fn a_service_whose_network_was_made_anew_without_it_is_made_anew() {
 }
 
 #[test]
+fn what_ended_by_itself_is_not_made_anew_for_a_network() {
+    let mut before = up();
+    before.kill("web", 0);
+    before.settle();
+    let (memory, mut seen) = (before.state.memory(), before.look());
+    let mut state = State::new("shop".into(), Limits::default(), memory, 1);
+    state.step(ms(0), Event::Loaded(Box::new(shop())));
+    for container in seen.containers.iter_mut().filter(|it| it.service == name("web")) {
+        container.lost_network = Some("shop_default".to_owned());
+    }
+    let effects = state.step(ms(5), Event::Observed(Box::new(seen)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Op { .. })), "{effects:?}");
+}
+
+#[test]
 fn a_stack_whose_registration_was_lost_is_not_stopped_when_it_is_registered_again() {
     let seen = up().look();
     let nothing_asked_for_yet = Memory { selected: Some([].into()), ..Memory::default() };
