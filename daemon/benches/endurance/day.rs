@@ -27,12 +27,13 @@ const SAMPLE: Duration = Duration::from_secs(120);
 const NAME: &str = "day";
 
 /// Whether everything stayed flat.
-pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
+pub(crate) fn run(flags: Flags) -> anyhow::Result<bool> {
+    let flags = Flags { lasts: DAY, ..flags };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let began = std::time::Instant::now();
     let (samples, saves) = runtime.block_on(day())?;
     let (text, flat) = soak::show(&samples);
-    println!("\n{}", crate::heading("a day on the engine in memory", flags)?);
+    println!("\n{}", crate::heading("a day on the engine in memory", &flags)?);
     println!(
         "{SERVICES} services with tests, {saves} saves and as many runs in {:.0} s\n\n{text}",
         began.elapsed().as_secs_f64()
@@ -47,8 +48,9 @@ async fn day() -> anyhow::Result<(Vec<Sample>, u32)> {
     let source = ProjectSource { dir: root.display().to_string(), ..ProjectSource::default() };
     let blueprint =
         Arc::new(Blueprint::load(&source).map_err(|error| anyhow::anyhow!("{:?}", error.diagnostics))?);
+    let fake = Fake::default();
     let surroundings = Surroundings {
-        engine: Fake::default(),
+        engine: fake.clone(),
         // The files do not change: what is saved is said.
         watcher: Watcher::new(tokio::sync::mpsc::unbounded_channel().0)?,
         history: History::open(&folder.path().join("state"))?,
@@ -72,6 +74,8 @@ async fn day() -> anyhow::Result<(Vec<Sample>, u32)> {
         saves += 1;
         tokio::time::sleep(SAVE).await;
         until_tested(&handle).await?;
+        // What the engine remembers is not the daemon's memory.
+        fake.forget_journal();
         if Instant::now() >= next {
             let used = process::used(std::process::id())?;
             let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         rustix::process::setrlimit(rustix::process::Resource::Nofile, more)?;
         match what.as_str() {
             "torture" => torture::run(&flags),
-            "soak" if flags.simulated => day::run(&flags),
+            "soak" if flags.simulated => day::run(flags),
             "soak" => soak::run(&flags),
             other => anyhow::bail!("{other:?} is neither torture nor soak"),
         }

@@ -131,6 +131,11 @@ impl Fake {
         self.world().journal.clone()
     }
 
+    /// Forgets what was asked for so far: a world that lives long would remember for ever.
+    pub fn forget_journal(&self) {
+        self.world().journal.clear();
+    }
+
     /// How often a log was opened.
     pub fn logs_opened(&self) -> u64 {
         self.world().logs_opened
