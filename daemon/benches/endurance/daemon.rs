@@ -82,16 +82,19 @@ impl Daemon {
         let path = self.folder.join("devdd.log");
         let log = File::options().create(true).append(true).open(&path)?;
         let before = log.metadata()?.len();
-        let mut command = match manner.watches {
-            None => Command::new(&self.programs.devdd),
+        // The limit that a shell and a service manager give.
+        let usual = "ulimit -S -n 1024";
+        let (mut command, script) = match manner.watches {
+            None => (Command::new("sh"), format!("{usual}; exec \"$0\"")),
             Some(watches) => {
                 // The limit of a namespace of its own: nobody else's is touched.
                 let mut command = Command::new("unshare");
-                let script = format!("echo {watches} > /proc/sys/user/max_inotify_watches; exec \"$0\"");
-                command.args(["--user", "--map-root-user", "sh", "-c", &script]).arg(&self.programs.devdd);
-                command
+                command.args(["--user", "--map-root-user", "sh"]);
+                let limit = format!("echo {watches} > /proc/sys/user/max_inotify_watches");
+                (command, format!("{usual}; {limit}; exec \"$0\""))
             }
         };
+        command.args(["-c", &script]).arg(&self.programs.devdd);
         apart(&mut command, &self.folder);
         command.env("NOTIFY_SOCKET", &notify).envs(manner.env.iter().map(|(name, value)| (*name, value)));
         let level = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
