@@ -15,6 +15,7 @@ use super::{
 use devd_proto::ProjectName;
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -125,14 +126,20 @@ impl Keeper {
 
     fn put_cookie(&mut self, token: u64) -> bool {
         let put = self.cookies.put(token).or_else(|_| {
-            self.cookies.make_folder()?;
-            self.watches.renew(self.cookies.folder());
+            self.renew_marks()?;
             self.cookies.put(token)
         });
         if let Err(error) = &put {
             tracing::warn!(folder = %self.cookies.folder().display(), %error, "cannot mark the events");
         }
         put.is_ok()
+    }
+
+    /// Makes the folder for marks anew, and has it watched: a mark that nobody tells of would be waited for in vain.
+    fn renew_marks(&mut self) -> io::Result<()> {
+        self.cookies.make_folder()?;
+        let told = self.watches.renew_marks(self.cookies.folder());
+        told.then_some(()).ok_or_else(|| io::Error::other("the system does not watch it"))
     }
 
     /// Sets marks again whose events may be lost.
@@ -162,14 +169,11 @@ impl Keeper {
             })
             .collect();
         for (token, tries) in late {
-            if tries > TRIES || self.cookies.make_folder().is_err() {
+            if tries > TRIES || self.renew_marks().is_err() {
                 tracing::warn!("the system's file events are late, going on without them");
                 self.passed(token, Gate::Cookie);
-            } else {
-                self.watches.renew(self.cookies.folder());
-                if !self.put_cookie(token) {
-                    self.passed(token, Gate::Cookie);
-                }
+            } else if !self.put_cookie(token) {
+                self.passed(token, Gate::Cookie);
             }
         }
     }

@@ -254,7 +254,8 @@ impl Keeper {
     /// Events were lost: everything is looked at.
     fn rescan(&mut self) {
         tracing::info!("file events were lost, looking at everything");
-        self.watches.renew(self.cookies.folder());
+        // If the system does not tell of it, that shows at the next mark.
+        _ = self.watches.renew_marks(self.cookies.folder());
         let names: Vec<ProjectName> = self.projects.keys().cloned().collect();
         for name in names {
             let mut batch = Batch::default();

@@ -97,6 +97,12 @@ impl Watches {
         }
     }
 
+    /// Watches the folder of the marks once more. Its old watch went with the folder that it was of, so that there is room
+    /// for it although all watches are taken. Whether the system tells of it.
+    pub(super) fn renew_marks(&mut self, folder: &Path) -> bool {
+        self.source.watch(folder).is_ok()
+    }
+
     /// Takes a reason away; the last one ends the watch.
     pub(super) fn release(&mut self, folder: &Path) {
         let Some(count) = self.holds.get_mut(folder) else { return };
@@ -176,4 +182,37 @@ pub(super) fn anchors(targets: &BTreeSet<PathBuf>, project: &Path) -> BTreeSet<P
         }
     }
     anchors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keeper::Input;
+    use super::super::source::Touch;
+    use super::*;
+    use std::time::Duration;
+
+    /// A cleaner of temporary folders takes the marks' folder away; a mark that nobody tells of was waited for at each
+    /// question, for ever.
+    #[test]
+    fn the_folder_for_marks_is_watched_again_when_all_watches_are_taken() {
+        let (sender, events) = std::sync::mpsc::channel();
+        let (source, blind) = Source::new(&sender, false, Duration::from_secs(1000)).unwrap();
+        let mut watches = Watches::new(source, blind);
+        let folder = tempfile::tempdir().unwrap();
+        let marks = folder.path().join("marks");
+        std::fs::create_dir(&marks).unwrap();
+        assert!(watches.hold(&marks).is_none());
+        watches.full = true;
+        std::fs::remove_dir(&marks).unwrap();
+        std::fs::create_dir(&marks).unwrap();
+        assert!(watches.renew_marks(&marks));
+        std::fs::write(marks.join("1"), "").unwrap();
+        let told =
+            |input: Input| matches!(input, Input::Touched(path, Touch::Done) if path == marks.join("1"));
+        let patience = Duration::from_secs(60);
+        while !told(events.recv_timeout(patience).unwrap()) {}
+        assert!(
+            !marks.with_file_name("never").exists() && !watches.renew_marks(&marks.with_file_name("never"))
+        );
+    }
 }
