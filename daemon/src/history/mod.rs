@@ -61,11 +61,7 @@ impl History {
         schema::private_folder(dir)?;
         let logs = Logs::open(dir)?;
         let opened = schema::open(dir)?;
-        // Also those of runs whose beginning could not be recorded.
-        if let Err(error) = retention::learn_numbers(&opened.connection, &logs) {
-            tracing::warn!(%error, "the numbers of earlier runs are not all known");
-        }
-        let mut store = Store::new(opened.connection, logs.clone(), dir);
+        let mut store = Store::new(opened.connection, logs.clone(), dir)?;
         for registration in &opened.salvaged {
             projects::save(&mut store, registration)?;
         }

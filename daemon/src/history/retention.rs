@@ -5,8 +5,8 @@
 //! [`MAX_DATABASE_BYTES`]. A run takes its log along. All logs together stay under [`MAX_LOGS_BYTES`]: the oldest
 //! go first, those of failed runs only when no others are left. A run that is under way keeps everything.
 
+use super::HistoryError;
 use super::logs::{EXTENSION, Logs};
-use super::{HistoryError, runs};
 use devd_proto::RunId;
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
@@ -179,16 +179,15 @@ fn remove(path: &Path) {
 
 /// Logs may lie there of runs that the database does not know: those of an earlier one, or of runs whose beginning could
 /// not be recorded. Their ids are not used again.
-pub(super) fn learn_numbers(connection: &Connection, logs: &Logs) -> Result<(), HistoryError> {
-    let logs = log_files(logs)?;
+pub(super) fn numbers_of(logs: &Logs) -> Result<BTreeMap<String, u64>, HistoryError> {
     let mut highest = BTreeMap::new();
-    for log in &logs {
+    for log in log_files(logs)? {
         if let Some((project, number)) = log.id.rsplit_once('-')
             && let Ok(number) = number.parse::<u64>()
         {
-            let highest = highest.entry(project).or_insert(number);
+            let highest = highest.entry(project.to_owned()).or_insert(number);
             *highest = number.max(*highest);
         }
     }
-    highest.into_iter().try_for_each(|(project, number)| runs::raise_to(connection, project, number))
+    Ok(highest)
 }

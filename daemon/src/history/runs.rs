@@ -126,7 +126,7 @@ fn raise_number(connection: &Connection, run: &Run) -> Result<(), HistoryError> 
 }
 
 /// Remembers that a project has used a number.
-pub(super) fn raise_to(connection: &Connection, project: &str, number: u64) -> Result<(), HistoryError> {
+fn raise_to(connection: &Connection, project: &str, number: u64) -> Result<(), HistoryError> {
     let next = i64::try_from(number.saturating_add(1)).unwrap_or(i64::MAX);
     let sql = "INSERT INTO numbers (project, next) VALUES (?1, ?2)
         ON CONFLICT (project) DO UPDATE SET next = max(next, excluded.next)";
@@ -142,7 +142,9 @@ pub(super) fn next_number(store: &mut Store, project: &ProjectName) -> Result<u6
     let sql = "SELECT next FROM numbers WHERE project = ?1";
     let next: Option<i64> =
         store.connection.query_row(sql, [project.as_str()], |row| row.get(0)).optional()?;
-    Ok(next.map_or(1, |next| u64::try_from(next).unwrap_or(1)))
+    let next = next.map_or(1, |next| u64::try_from(next).unwrap_or(1));
+    let of_logs = store.numbers.get(project.as_str()).map_or(1, |number| number.saturating_add(1));
+    Ok(next.max(of_logs))
 }
 
 pub(super) fn get(store: &mut Store, id: &RunId) -> Result<Option<Run>, HistoryError> {

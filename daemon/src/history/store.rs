@@ -6,7 +6,7 @@ use super::logs::Logs;
 use super::{HistoryError, projects, retention, schema};
 use devd_proto::{Run, RunId};
 use rusqlite::Connection;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -67,6 +67,8 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) logs: Logs,
     folder: PathBuf,
+    /// The highest numbers of runs that have a log, by project: the database may not know of them.
+    pub(super) numbers: BTreeMap<String, u64>,
     /// What could not be written, because the disk was full or somebody else had the database; oldest first.
     owed: VecDeque<Write>,
     finished: u32,
@@ -75,9 +77,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, logs: Logs, folder: &Path) -> Self {
-        let folder = folder.to_owned();
-        Self { connection, logs, folder, owed: VecDeque::new(), finished: 0, closed: None }
+    pub(super) fn new(connection: Connection, logs: Logs, folder: &Path) -> Result<Self, HistoryError> {
+        let (folder, numbers) = (folder.to_owned(), retention::numbers_of(&logs)?);
+        Ok(Self { connection, logs, folder, numbers, owed: VecDeque::new(), finished: 0, closed: None })
     }
 
     /// Writes something after all that is owed, or owes it too. An error says that it is not on disk yet.
@@ -130,7 +132,7 @@ impl Store {
         self.connection = Connection::open_in_memory()?;
         let opened = schema::begin_anew(&self.folder, "it broke while it was in use")?;
         self.connection = opened.connection;
-        retention::learn_numbers(&self.connection, &self.logs)?;
+        self.numbers = retention::numbers_of(&self.logs)?;
         opened.salvaged.iter().try_for_each(|registration| projects::save(self, registration))
     }
 
