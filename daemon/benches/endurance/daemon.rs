@@ -212,6 +212,8 @@ fn apart(command: &mut Command, folder: &Path) {
         command.env_remove(name);
     }
     command
+        // What lies there is told apart by process ids, and those are others in this namespace.
+        .env("TMPDIR", text(&folder.join("home")))
         .env("HOME", text(&folder.join("home")))
         .env("DEVD_SOCKET", folder.join("run/devd.sock"))
         .env("DEVD_STATE_DIR", folder.join("state"))

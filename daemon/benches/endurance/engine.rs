@@ -22,6 +22,8 @@ pub(crate) struct Engine {
     socket: PathBuf,
     cgroup: String,
     dockerd: Option<Child>,
+    /// It could only be started without what it knew of its networks.
+    pub(crate) forgetful: bool,
 }
 
 /// A container as the engine lists it.
@@ -52,7 +54,13 @@ impl Engine {
         let folder = folder.join("engine");
         std::fs::create_dir_all(&folder)?;
         command("mount", &["-t", "tmpfs", "-o", &format!("size={SIZE}"), "engine", &text(&folder)])?;
-        let mut engine = Self { folder, socket: socket.to_owned(), cgroup: cgroup.to_owned(), dockerd: None };
+        let mut engine = Self {
+            folder,
+            socket: socket.to_owned(),
+            cgroup: cgroup.to_owned(),
+            dockerd: None,
+            forgetful: false,
+        };
         engine.start(false)?;
         command("docker", &["load", "--quiet", "--input", &text(images)])?;
         Ok(engine)
@@ -60,6 +68,22 @@ impl Engine {
 
     /// Starts it, and waits until it answers. `live_restore`: it leaves running containers alone at its start.
     pub(crate) fn start(&mut self, live_restore: bool) -> anyhow::Result<Instant> {
+        self.forgetful = false;
+        match self.try_start(live_restore) {
+            Err(error) => {
+                // Docker 20.10 cannot read a network that it was killed amid making, and panics at every start. Its users
+                // remove this file then, and with it all networks.
+                crate::say(&format!("{error:#}: its networks are given up"));
+                self.kill()?;
+                std::fs::remove_file(self.folder.join("data/network/files/local-kv.db"))?;
+                self.forgetful = true;
+                self.try_start(live_restore)
+            }
+            started => started,
+        }
+    }
+
+    fn try_start(&mut self, live_restore: bool) -> anyhow::Result<Instant> {
         let log =
             File::options().create(true).append(true).open(self.folder.with_file_name("dockerd.log"))?;
         for stale in ["docker.pid", "exec/containerd/containerd.pid"] {

@@ -35,6 +35,8 @@ pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
     let mut rounds = deck(flags, &mut world);
     while Instant::now() < deadline {
         let Some(fault) = rounds.pop() else {
+            let injected: u32 = tallies.values().map(|tally| tally.injected).sum();
+            say(&format!("{injected} faults, {} problems so far", problems.len()));
             rounds = deck(flags, &mut world);
             rounds.retain(|fault| fault.times > 0 || flags.fault.is_some());
             continue;
