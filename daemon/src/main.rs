@@ -82,9 +82,6 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
     if let Err(error) = alone {
         tracing::warn!(%error, "it stays with its terminal; `devd daemon start` starts one that does not");
     }
-    if let Err(error) = take_descriptors() {
-        tracing::warn!(%error, "it stays with the file descriptors that a shell has");
-    }
     let settings = match settings::path()? {
         Some(path) => Settings::load(&path).with_context(|| format!("the settings in {}", path.display()))?,
         None => Settings::default(),
@@ -146,14 +143,6 @@ fn end_with_parent() -> rustix::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn end_with_parent() -> rustix::io::Result<()> {
     Ok(())
-}
-
-/// Every client is a descriptor, and so is every log that one of them follows. The usual limit of 1024 is there for programs
-/// that use select(2).
-fn take_descriptors() -> rustix::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
 }
 
 /// Begins a session without a terminal: Ctrl-C and the terminal's end are not for this process any more.

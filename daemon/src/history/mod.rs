@@ -84,7 +84,7 @@ impl History {
     /// what runs write goes to files in `dir`.
     pub fn in_memory(dir: &Path) -> Result<Self, HistoryError> {
         let logs = Logs::open(dir)?;
-        let store = Store::new(schema::in_memory()?, logs.clone(), dir);
+        let store = Store::new(schema::in_memory()?, logs.clone(), dir)?;
         Ok(Self { jobs: Jobs::Here(Arc::new(Mutex::new(store))), waiting: Arc::default(), logs })
     }
 

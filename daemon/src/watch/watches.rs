@@ -186,6 +186,7 @@ pub(super) fn anchors(targets: &BTreeSet<PathBuf>, project: &Path) -> BTreeSet<P
 
 #[cfg(test)]
 mod tests {
+    use super::super::inbox::inbox;
     use super::super::keeper::Input;
     use super::super::source::Touch;
     use super::*;
@@ -195,9 +196,9 @@ mod tests {
     /// question, for ever.
     #[test]
     fn the_folder_for_marks_is_watched_again_when_all_watches_are_taken() {
-        let (sender, events) = std::sync::mpsc::channel();
-        let (source, blind) = Source::new(&sender, false, Duration::from_secs(1000)).unwrap();
-        let mut watches = Watches::new(source, blind);
+        let (inbox, events) = inbox();
+        let (source, blind) = Source::new(&inbox, false, Duration::from_secs(1000)).unwrap();
+        let mut watches = Watches::new(source, blind, Arc::clone(&inbox.counts));
         let folder = tempfile::tempdir().unwrap();
         let marks = folder.path().join("marks");
         std::fs::create_dir(&marks).unwrap();
