@@ -212,9 +212,10 @@ impl State {
 
     /// What must outlive the daemon.
     pub fn memory(&self) -> Memory {
-        // A daemon that is cut off while it takes a project down must not bring it up again.
-        let selected = if self.down.is_some() { Some(BTreeSet::new()) } else { self.selected.clone() };
-        let stopped = self.services.iter().filter(|(_, service)| service.stopped);
+        // A daemon that is cut off while it takes a project down must not bring it up again, and stops what still runs.
+        let down = self.down.is_some();
+        let selected = if down { Some(BTreeSet::new()) } else { self.selected.clone() };
+        let stopped = self.services.iter().filter(|(_, service)| down || service.stopped);
         let completed = self.services.iter();
         Memory {
             stopped: stopped.map(|(name, _)| name.clone()).collect(),

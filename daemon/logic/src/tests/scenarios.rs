@@ -526,7 +526,7 @@ fn down_removes_everything_in_reverse_order() {
             world.check_converged();
         },
         expect![[r#"
-            0ms remember stopped: []
+            0ms remember stopped: ["api", "db", "web"]
             5ms remove web  # the project goes down
             35ms remove api  # the project goes down
             65ms remove db  # the project goes down
