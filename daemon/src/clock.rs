@@ -8,13 +8,12 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
-    wall: Timestamp,
 }
 
 impl Clock {
     /// Starts counting now.
     pub fn start() -> Self {
-        Self { origin: Instant::now(), wall: Timestamp::now() }
+        Self { origin: Instant::now() }
     }
 
     /// The time since the start.
@@ -27,10 +26,11 @@ impl Clock {
         self.origin + moment
     }
 
-    /// A moment on the calendar, RFC 3339.
+    /// A moment of just now on the calendar, RFC 3339. It is counted back from today's time: no moment counts how long the
+    /// machine has slept since the start.
     pub fn calendar(&self, moment: Moment) -> String {
-        let offset = SignedDuration::try_from(moment).unwrap_or(SignedDuration::MAX);
-        rfc3339(self.wall.saturating_add(offset).unwrap_or(Timestamp::MAX))
+        let ago = SignedDuration::try_from(self.now().saturating_sub(moment)).unwrap_or(SignedDuration::MAX);
+        rfc3339(Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN))
     }
 }
 
@@ -47,4 +47,18 @@ pub fn rfc3339(time: Timestamp) -> String {
 /// Text from an engine in the daemon's own form; empty stays empty.
 pub fn normalise(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), rfc3339)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Here it is the clock of the moments that runs ahead of the calendar; on a machine that sleeps it falls behind.
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_after_the_machine_slept_was_not_told_as_of_hours_ago() {
+        let clock = Clock::start();
+        tokio::time::advance(std::time::Duration::from_secs(8 * 3600)).await;
+        let told: Timestamp = clock.calendar(clock.now()).parse().unwrap();
+        assert!(told.duration_since(Timestamp::now()).abs() < SignedDuration::from_hours(1), "{told}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::clock::{self, Clock};
 use crate::engine::Look;
 use crate::hub::Hub;
 use devd_logic::status::{ProjectView, ServiceView};
-use devd_logic::{Container, ContainerState, Observed, State};
+use devd_logic::{Container, ContainerState, Moment, Observed, State};
 use devd_proto::{
     ContainerRef, Diagnostic, LastChange, LastExit, Port, ProjectStatus, ReplicaStatus, Run, ServiceName,
     ServiceState, ServiceStatus, TestsState, TestsStatus, What,
@@ -67,6 +67,8 @@ pub struct Publisher {
     /// How each service last ended, with the start that ended.
     exits: BTreeMap<ServiceName, (String, LastExit)>,
     since: BTreeMap<ServiceName, (ServiceState, String)>,
+    /// When each service last changed, with the calendar's word for it: what was said once stays so.
+    changed: BTreeMap<ServiceName, (Moment, String)>,
     /// Environments that stand ready.
     pub warm: BTreeMap<ServiceName, u32>,
 }
@@ -95,6 +97,7 @@ impl Publisher {
             running: BTreeMap::new(),
             exits: BTreeMap::new(),
             since: BTreeMap::new(),
+            changed: BTreeMap::new(),
             warm: BTreeMap::new(),
         }
     }
@@ -226,6 +229,11 @@ impl Publisher {
         } else {
             replicas.iter().flat_map(|replica| replica.ports.clone()).collect()
         };
+        let last_change = view.last_change.as_ref().map(|(path, at, action)| LastChange {
+            path: path.clone(),
+            at: self.told(name, *at),
+            action: (*action).to_owned(),
+        });
         ServiceStatus {
             name: name.clone(),
             state: view.state,
@@ -236,14 +244,20 @@ impl Publisher {
             since: Some(since),
             restarts: view.restarts,
             last_exit: self.exits.get(name).map(|(_, exit)| exit.clone()),
-            last_change: view.last_change.as_ref().map(|(path, at, action)| LastChange {
-                path: path.clone(),
-                at: self.clock.calendar(*at),
-                action: (*action).to_owned(),
-            }),
+            last_change,
             tests: self.tests(name, view, state, blueprint),
             replicas,
         }
+    }
+
+    /// When a service changed, on the calendar.
+    fn told(&mut self, name: &ServiceName, at: Moment) -> String {
+        let clock = self.clock;
+        let entry = self.changed.entry(name.clone()).or_insert_with(|| (at, clock.calendar(at)));
+        if entry.0 != at {
+            *entry = (at, clock.calendar(at));
+        }
+        entry.1.clone()
     }
 
     fn tests(
