@@ -167,7 +167,13 @@ impl Engine {
                 networks: networks.into_iter().flat_map(|it| it.keys().cloned()).collect(),
             }
         };
-        Ok(all.as_array().context("containers")?.iter().map(of).collect())
+        let mut all: Vec<Listed> = all.as_array().context("containers")?.iter().map(of).collect();
+        // An engine that was killed amid removing it lists it for as long as it runs, and says that there is none.
+        all.retain(|it| {
+            let inspected = || self.ask(&format!("GET /containers/{}/json", it.id), None);
+            it.state != "dead" || inspected().is_ok_and(|answer| answer.code != 404)
+        });
+        Ok(all)
     }
 
     /// The networks that the engine does not bring itself.

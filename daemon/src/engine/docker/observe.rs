@@ -7,7 +7,7 @@ use crate::engine::spec::{compose, label};
 use crate::engine::{Details, EngineError, Look};
 use bollard::models::{
     ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Status,
-    ContainerSummary, HealthStatusEnum, PortMap,
+    ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum, PortMap,
 };
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
@@ -124,7 +124,21 @@ pub(super) async fn containers(
     labels: &[String],
 ) -> Result<Vec<ContainerSummary>, EngineError> {
     let options = ListContainersOptions { all: true, filters: Some(filter(labels)), ..Default::default() };
-    Ok(connection.api.list_containers(Some(options)).await?)
+    let mut found = connection.api.list_containers(Some(options)).await?;
+    let dead: Vec<String> = found.iter().filter_map(dead).collect();
+    for id in dead {
+        // Docker that was killed amid removing it lists it for as long as it runs, and knows nothing of it when it is to
+        // remove it.
+        let answer = connection.api.inspect_container(&id, None::<InspectContainerOptions>).await;
+        if let Err(EngineError::NotFound(_)) = answer.map_err(EngineError::from) {
+            found.retain(|container| container.id.as_ref() != Some(&id));
+        }
+    }
+    Ok(found)
+}
+
+fn dead(container: &ContainerSummary) -> Option<String> {
+    container.id.clone().filter(|_| container.state == Some(ContainerSummaryStateEnum::DEAD))
 }
 
 fn filter(labels: &[String]) -> HashMap<String, Vec<String>> {
