@@ -1,9 +1,10 @@
 //! What runs write, on disk: one file a run, and who writes to which just now.
 
 use super::HistoryError;
+use super::projects::{decode, encode};
 use super::schema::private_folder;
 use crate::system::paths::private_file;
-use devd_proto::RunId;
+use devd_proto::{Run, RunId};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
@@ -17,6 +18,8 @@ pub const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The logs' folder in the state folder.
 const FOLDER: &str = "runs";
+/// How the name of a note ends: how a run ended, while the database cannot be written.
+const NOTE: &str = "ended";
 /// How a log's file name ends.
 pub(super) const EXTENSION: &str = "log";
 /// Ids become file names, whose length file systems limit to 255 bytes.
@@ -132,6 +135,43 @@ impl Logs {
         self.inner.news.send_replace(());
         let logs = self.clone();
         Ok(LogWriter { logs, chunks, room: MAX_LOG_BYTES, dropped: 0, at_line_start: true, closing })
+    }
+
+    /// Notes how a run ended.
+    pub(super) fn note(&self, run: &Run) -> Result<(), HistoryError> {
+        let path = self.path(&run.id)?.with_extension(NOTE);
+        let text = encode("a run", run)?;
+        let file = private_file(&path, OpenOptions::new().write(true));
+        file.and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(text.as_bytes()))).map_err(HistoryError::file(path))
+    }
+
+    /// The runs whose ends were noted, and not recorded. A note that is cut off says nothing.
+    pub(super) fn notes(&self) -> Vec<Run> {
+        let mut notes = Vec::new();
+        for entry in std::fs::read_dir(self.folder()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != NOTE) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).map_err(HistoryError::file(&path));
+            match text.and_then(|text| decode("a noted run", &text)) {
+                Ok(run) => notes.push(run),
+                Err(error) => {
+                    tracing::warn!(note = %path.display(), %error, "a note is of no use");
+                    // It would be of none the next time either.
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+        }
+        notes
+    }
+
+    /// The end of a run is recorded.
+    pub(super) fn forget_note(&self, id: &RunId) {
+        if let Ok(path) = self.path(id) {
+            // Few runs have one.
+            let _ = std::fs::remove_file(path.with_extension(NOTE));
+        }
     }
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<RunId, Live>> {

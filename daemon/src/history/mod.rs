@@ -18,6 +18,8 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;
 
 pub use error::HistoryError;
 pub use follow::LogReader;
@@ -65,7 +67,10 @@ impl History {
         for registration in &opened.salvaged {
             projects::save(&mut store, registration)?;
         }
-        let cut_off = runs::under_way(&store.connection)?;
+        store.write_notes();
+        let noted = |id: &String| store.owed(&id.as_str().into()).is_some();
+        let mut cut_off = runs::under_way(&store.connection)?;
+        cut_off.retain(|id| !noted(id));
         if !cut_off.is_empty() {
             tracing::info!(runs = cut_off.len(), "test runs were cut off when devd stopped");
             let change = Box::new(move |store: &mut Store| runs::interrupted(&store.connection, &cut_off));

@@ -3,7 +3,7 @@
 //! SQLite blocks, so no task of the runtime touches it: what is to be done with it is sent here and done in order.
 
 use super::logs::Logs;
-use super::{HistoryError, projects, retention, schema};
+use super::{HistoryError, projects, retention, runs, schema};
 use devd_proto::{Run, RunId};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, VecDeque};
@@ -97,10 +97,32 @@ impl Store {
                     );
                     self.owed.pop_front();
                 }
+                self.note(&write);
                 self.owed.push_back(write);
                 Err(HistoryError::Owed(error.to_string()))
             }
             result => result,
+        }
+    }
+
+    /// Notes beside its log how a run ended that is not in the database yet: this daemon may be killed before it is.
+    fn note(&self, write: &Write) {
+        if let Some(run) = &write.run
+            && let Err(error) = self.logs.note(run)
+        {
+            tracing::warn!(run = %run.id, %error, "how it ended is only remembered");
+        }
+    }
+
+    /// Writes what an earlier daemon could only note.
+    pub(super) fn write_notes(&mut self) {
+        for run in self.logs.notes() {
+            let (id, known) = (run.id.clone(), Some(run.clone()));
+            let change = Box::new(move |store: &mut Self| runs::finish(store, &run));
+            match self.write(Write { run: known, change }) {
+                Ok(()) | Err(HistoryError::AlreadyRecorded(_)) => self.logs.forget_note(&id),
+                Err(error) => tracing::error!(run = %id, %error, "how it ended could not be recorded"),
+            }
         }
     }
 
@@ -111,6 +133,9 @@ impl Store {
                 Err(error) if error.may_pass() => return self.owed.push_front(write),
                 Err(error) => tracing::error!(%error, "something is missing in the history"),
                 Ok(()) => {}
+            }
+            if let Some(run) = &write.run {
+                self.logs.forget_note(&run.id);
             }
         }
     }
