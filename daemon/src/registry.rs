@@ -344,13 +344,13 @@ impl<E: Engine> Registry<E> {
                 EngineChange::Project(project) => {
                     self.tell(&ProjectName::new(project), Message::Event(Event::EngineChanged));
                 }
-                EngineChange::ToldToEnd { project, service } => {
+                EngineChange::ToldToEnd { project, service, container } => {
                     let event = Event::ToldToEnd(ServiceName::new(service));
-                    self.tell(&ProjectName::new(project), Message::Event(event));
+                    self.tell(&ProjectName::new(project), Message::Outside { container, event });
                 }
-                EngineChange::Stopped { project, service } => {
+                EngineChange::Stopped { project, service, container } => {
                     let event = Event::StoppedOutside(ServiceName::new(service));
-                    self.tell(&ProjectName::new(project), Message::Event(event));
+                    self.tell(&ProjectName::new(project), Message::Outside { container, event });
                 }
                 EngineChange::Environment { project, environment } => {
                     self.tell(&ProjectName::new(project), Message::EnvironmentBroken(environment));

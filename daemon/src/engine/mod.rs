@@ -87,6 +87,8 @@ pub enum EngineChange {
         project: String,
         /// The service.
         service: String,
+        /// The id of the container.
+        container: String,
     },
     /// Somebody stopped a service of the dev stack, which may run again by now.
     Stopped {
@@ -94,6 +96,8 @@ pub enum EngineChange {
         project: String,
         /// The service.
         service: String,
+        /// The id of the container.
+        container: String,
     },
     /// A container of a test environment has ended.
     Environment {

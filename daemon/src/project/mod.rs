@@ -29,6 +29,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 pub enum Message {
     /// A fact for the logic.
     Event(Event),
+    /// What was done to a container through the engine, by somebody else unless this daemon has removed it.
+    Outside {
+        /// Its id.
+        container: String,
+        /// What it means then.
+        event: Event,
+    },
     /// The engine was looked at.
     Looked(Box<Look>),
     /// The files were read.

@@ -19,7 +19,7 @@ use crate::warm::pool::Pool;
 use crate::watch::{Action, Change, Watcher};
 use devd_logic::{Effect, Event, Limits, Memory, Moment, Op, OpId, Reaction, State};
 use devd_proto::{Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, What};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -91,6 +91,7 @@ pub async fn start<E: Engine>(
         live: BTreeMap::new(),
         queued: BTreeMap::new(),
         pending: Pending::default(),
+        put_away: VecDeque::new(),
         restarting: BTreeMap::new(),
         saved: BTreeMap::new(),
         images_owed: blueprint.suites.keys().cloned().collect(),
@@ -142,6 +143,8 @@ pub(super) struct Loop<E> {
     /// Runs that were asked for and have not begun.
     pub(super) queued: BTreeMap<RunId, Run>,
     pending: Pending,
+    /// The containers that were removed last.
+    put_away: VecDeque<String>,
     /// Restarts under way, with the moment of the change that caused each.
     restarting: BTreeMap<OpId, Moment>,
     /// When the first change came that each service is not restarted for yet.
@@ -164,6 +167,9 @@ pub(super) struct Loop<E> {
 
 /// Messages handled before the status is published again.
 const BATCH: usize = 64;
+
+/// Containers that were removed and may still be told of.
+const PUT_AWAY: usize = 64;
 
 /// Changed files of a run that are remembered.
 const PATHS: usize = 20;
@@ -207,6 +213,9 @@ impl<E: Engine> Loop<E> {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
+            // A busy engine tells of a stop when the removal that it was a part of is long over.
+            Message::Outside { container, .. } if self.put_away.contains(&container) => {}
+            Message::Outside { event, .. } => self.event(event),
             Message::Looked(mut look) => {
                 look.observed.name_replicas(self.state.desired());
                 self.note_exits(&look);
@@ -316,6 +325,10 @@ impl<E: Engine> Loop<E> {
                 {
                     self.surroundings.metrics.restart("decided", self.clock.now().saturating_sub(change));
                     self.restarting.insert(id, change);
+                }
+                if let Op::Remove(_, container) = &op {
+                    self.put_away.truncate(PUT_AWAY - 1);
+                    self.put_away.push_front(container.clone());
                 }
                 let load = match &op {
                     Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _) => {

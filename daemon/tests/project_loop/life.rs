@@ -1,7 +1,7 @@
 //! What a project does on its own and when asked.
 
 use crate::bench::{UNITTEST_FAILURE, bench, bench_with, service, tests};
-use devd_logic::Memory;
+use devd_logic::{Event, Memory};
 use devd_proto::{ProjectState, ServiceState, TestsState};
 use devdd::engine::fake::{Fake, TestsBehaviour};
 use devdd::project::{Also, Message, Request, Verb};
@@ -168,4 +168,29 @@ async fn nothing_starts_in_a_project_that_is_registered_for_its_tests_only() {
     let status = bench.until("tested", |status| tests(status).state == TestsState::Passed).await;
     assert_eq!(status.state, ProjectState::Stopped);
     bench.until("clean", |_| bench.fake.containers().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_of_a_container_that_devd_removed_is_nobodys_wish_however_late_it_is_told() {
+    let bench = bench().await;
+    bench.up().await;
+    let id = |status: &devd_proto::ProjectStatus| service(status, "api").container.clone().map(|it| it.id);
+    let old = id(&bench.handle.status()).unwrap();
+    bench.fake.refuse_next("create shop-api-1", "not now");
+    let rebuild = |reply| Request::Service { service: "api".into(), verb: Verb::Rebuild, reply };
+    bench.handle.ask(rebuild).await.unwrap().unwrap();
+    let is_refused = |status: &devd_proto::ProjectStatus| {
+        id(status).is_none()
+            && service(status, "api").reason.as_deref().is_some_and(|it| it.contains("not now"))
+    };
+    bench.until("refused", is_refused).await;
+    let event = Event::StoppedOutside("api".into());
+    bench.handle.tell(Message::Outside { container: old.clone(), event });
+    bench
+        .until("running", |status| {
+            status.settled
+                && service(status, "api").state == ServiceState::Running
+                && id(status) != Some(old.clone())
+        })
+        .await;
 }

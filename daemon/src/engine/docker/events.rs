@@ -113,12 +113,13 @@ fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
     let one_off = attributes.get(compose::ONEOFF).is_some_and(|value| value == "True");
     let project = attributes.get(compose::PROJECT).filter(|_| !of_a_run && !one_off)?.clone();
     let service = attributes.get(compose::SERVICE)?.clone();
+    let container = event.actor.id.clone();
     if event.action == "stop" {
-        return Some(EngineChange::Stopped { project, service });
+        return Some(EngineChange::Stopped { project, service, container });
     }
     // Only to end it in peace is a signal sent that it may catch; the others mean something to it.
     let signal = attributes.get("signal").map_or("", String::as_str);
-    ENDING.contains(&signal).then_some(EngineChange::ToldToEnd { project, service })
+    ENDING.contains(&signal).then_some(EngineChange::ToldToEnd { project, service, container })
 }
 
 /// The project whose dev stack an event is about.
@@ -192,10 +193,14 @@ mod tests {
             let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
             change(&serde_json::from_value(event).unwrap(), &Owners::default())
         };
-        let (project, service) = ("shop".to_owned(), "web".to_owned());
-        let told = EngineChange::ToldToEnd { project: project.clone(), service: service.clone() };
+        let (project, service, container) = ("shop".to_owned(), "web".to_owned(), "1".to_owned());
+        let told = EngineChange::ToldToEnd {
+            project: project.clone(),
+            service: service.clone(),
+            container: container.clone(),
+        };
         assert_eq!(wish("kill", &[("signal", "15")]), Some(told));
-        assert_eq!(wish("stop", &[]), Some(EngineChange::Stopped { project, service }));
+        assert_eq!(wish("stop", &[]), Some(EngineChange::Stopped { project, service, container }));
         assert_eq!(wish("kill", &[("signal", "9")]), None, "that is an accident");
         assert_eq!(wish("kill", &[("signal", "1")]), None);
         assert_eq!(wish("stop", &[(label::ENVIRONMENT, "1")]), None);
