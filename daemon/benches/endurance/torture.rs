@@ -133,7 +133,7 @@ fn round(world: &mut World, fault: Fault, tally: &mut Tally) -> anyhow::Result<V
     if !forgets {
         found.extend(lost.into_iter().map(|lost| ("lost run", lost)));
     }
-    found.extend(world.wrong_runs()?.into_iter().map(|wrong| ("wrong verdict", wrong)));
+    found.extend(world.wrong_runs(strays)?.into_iter().map(|wrong| ("wrong verdict", wrong)));
     found.extend(world.load.wrong().into_iter().map(|wrong| ("wrong verdict", wrong)));
     let now = world.identities()?;
     for (service, before) in identities {
