@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 /// What the daemon may need while it is flooded.
 const RSS_KIB: u64 = 200 * 1024;
-/// Restarts within a few seconds by which a service that restarts itself has to be found out.
-const ROUNDS: u64 = 12;
+/// Restarts within a few seconds by which a service that restarts itself has to be found out: it is held after twelve, and
+/// tried again after pauses that grow.
+const ROUNDS: u64 = 16;
 
 /// A service that changes its own code as fast as it can.
 const REWRITER: &str = "services:
