@@ -50,6 +50,8 @@ pub(crate) struct Rounds {
     path: String,
     count: u32,
     acted: Option<Moment>,
+    /// The last change.
+    seen: Option<Moment>,
     pub(crate) until: Option<Moment>,
 }
 
@@ -60,7 +62,10 @@ impl Rounds {
 
     /// Files changed. `acting`: while it reacts to the change before.
     pub(crate) fn changed(&mut self, now: Moment, change: &Change, acting: bool) {
-        let soon = acting || self.acted.is_some_and(|acted| now < acted + Self::SOON);
+        // One that writes all the time does so also while it is held.
+        let just = |at: Option<Moment>| at.is_some_and(|at| now < at + Self::SOON);
+        let soon = acting || just(self.acted) || just(self.seen);
+        self.seen = Some(now);
         if change.pushed || !soon || change.path != self.path {
             self.count = 0;
             self.until = None;

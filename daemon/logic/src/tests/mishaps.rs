@@ -227,6 +227,17 @@ fn tests_that_write_what_they_watch_at_their_end_are_held() {
 }
 
 #[test]
+fn a_service_that_writes_its_source_all_the_time_is_held_also_while_it_goes_on_writing() {
+    let mut world = up();
+    for _ in 0..3000 {
+        world.save("web", "web/main.py", 1, Reaction::Restart, false);
+        world.wait(ms(20));
+    }
+    let restarts = count(&world, "restart web");
+    assert!((12..=18).contains(&restarts), "{restarts} restarts in a minute");
+}
+
+#[test]
 fn a_run_asked_for_amid_a_save_leaves_nothing_of_that_save() {
     let mut world = up();
     world.save("api", "api/a.py", 1, Reaction::None, false);
