@@ -142,7 +142,8 @@ impl Logs {
         let path = self.path(&run.id)?.with_extension(NOTE);
         let text = encode("a run", run)?;
         let file = private_file(&path, OpenOptions::new().write(true));
-        file.and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(text.as_bytes()))).map_err(HistoryError::file(path))
+        file.and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(text.as_bytes())))
+            .map_err(HistoryError::file(path))
     }
 
     /// The runs whose ends were noted, and not recorded. A note that is cut off says nothing.
