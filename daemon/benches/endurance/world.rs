@@ -120,7 +120,7 @@ impl World {
             let asked = Instant::now();
             let missing = match &status {
                 Ok(status) => {
-                    if up.is_none() && self.services_missing(status).is_none() {
+                    if up.is_none() && self.services_missing(status).is_none() && self.services_run() {
                         up = Some(asked);
                     }
                     self.missing(status)
@@ -136,6 +136,15 @@ impl World {
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         }
+    }
+
+    /// Whether the engine says so too: a status is only as new as the daemon's last look.
+    fn services_run(&self) -> bool {
+        let Ok(containers) = self.engine.containers() else { return false };
+        TESTED.iter().chain(&STILL).all(|name| {
+            let mut mine = containers.iter().filter(|it| it.environment.is_none() && it.service == *name);
+            mine.any(|it| it.state == "running")
+        })
     }
 
     /// The first service that is not as it should be.
@@ -182,14 +191,14 @@ impl World {
     }
 
     /// What is there and should not be, or is not there and should. Nobody saves meanwhile. What is still being removed
-    /// gets some time for that.
+    /// gets some time for that: what was refused is tried again after pauses of up to half a minute.
     pub(crate) fn leftovers(&self) -> anyhow::Result<Vec<String>> {
         let began = Instant::now();
         loop {
             let found = self.leftovers_now();
             match found {
                 Ok(found) if found.is_empty() => return Ok(found),
-                found if began.elapsed() > Duration::from_secs(20) => return found,
+                found if began.elapsed() > Duration::from_secs(45) => return found,
                 _ => std::thread::sleep(Duration::from_millis(50)),
             }
         }
