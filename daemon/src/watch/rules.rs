@@ -3,7 +3,7 @@
 use super::{
     ignore::GitReader,
     project::{Action, DevelopRule, Root, RootKind, ServiceWatch, TestsEffect, WatchSet},
-    sight::{Folder, Reason, Sight},
+    sight::{Folder, Reason, Sight, Sights},
 };
 use crate::dockerignore::Patterns;
 use std::{
@@ -156,11 +156,19 @@ impl Rules {
         }
     }
 
+    /// What is seen, with the service that sees it.
+    pub(super) fn seen_by<'a>(
+        &'a self,
+        sights: &'a Sights,
+    ) -> impl Iterator<Item = (&'a Service, &'a Sight)> {
+        sights.of.iter().filter_map(|(index, sight)| Some((self.services.get(usize::from(*index))?, sight)))
+    }
+
     /// The services for which a change of a file does anything.
     pub(super) fn members(&self, around: &Folder, path: &Path, name: &OsStr) -> Vec<u16> {
         let sights = self.sights(around, path, name, false);
-        let services = self.services.iter().zip(&sights).zip(0_u16..);
-        let concerned = services.filter(|((service, sight), _)| {
+        let concerned = sights.of.iter().filter(|(index, sight)| {
+            let Some(service) = self.services.get(usize::from(*index)) else { return false };
             if !sight.reaches() && !sight.named {
                 return false;
             }
@@ -168,7 +176,7 @@ impl Rules {
             service.actions(&judgement.service).iter().any(|(action, _)| *action != Action::None)
                 || service.tests(&judgement.tests).runs()
         });
-        concerned.map(|(_, index)| index).collect()
+        concerned.map(|(index, _)| *index).collect()
     }
 }
 

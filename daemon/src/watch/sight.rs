@@ -62,7 +62,29 @@ pub(super) struct Sight {
 impl Sight {
     /// Whether a root or a rule holds the path, and nothing hides it for good.
     pub(super) fn reaches(&self) -> bool {
-        self.hidden.is_none() && !(self.roots.is_empty() && self.develop.is_empty())
+        self.hidden.is_none() && self.is_inside()
+    }
+
+    /// Whether a root or a rule holds the path.
+    fn is_inside(&self) -> bool {
+        !(self.roots.is_empty() && self.develop.is_empty())
+    }
+}
+
+/// What every service sees of one path. Most paths are below one service's roots only, so that nothing is done for each
+/// of the others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sights {
+    /// By the service's index, in order: those that a root or a rule of theirs brought here, and those that name the path.
+    pub(super) of: Vec<(u16, Sight)>,
+    /// What hides the path from all the others, should they name something below it.
+    hidden: Option<Reason>,
+}
+
+impl Sights {
+    /// Whether the path is not hidden from everybody.
+    fn are_visible(&self) -> bool {
+        self.hidden.is_none() || self.of.iter().any(|(_, sight)| sight.hidden.is_none())
     }
 }
 
@@ -71,14 +93,13 @@ impl Sight {
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     git: Option<Arc<GitLevel>>,
-    /// One entry a service.
-    pub(super) sights: Vec<Sight>,
+    pub(super) sights: Sights,
 }
 
 impl Folder {
     /// Whether any service watches something here.
     pub(super) fn is_watched(&self) -> bool {
-        self.sights.iter().any(Sight::reaches)
+        self.sights.of.iter().any(|(_, sight)| sight.reaches())
     }
 }
 
@@ -86,23 +107,18 @@ impl Rules {
     /// The folder at `path`, built from the highest folder that any rule names.
     pub(super) fn folder(&self, path: &Path) -> Folder {
         let Some(top) = self.top(path) else {
-            return Folder {
-                path: path.to_owned(),
-                git: None,
-                sights: vec![Sight::default(); self.services.len()],
-            };
+            return Folder { path: path.to_owned(), git: None, sights: Sights::default() };
         };
         let spot =
             Spot { path: top, text: &top.to_string_lossy(), named: true, testish: false, hidden: None };
-        let sights = self.services.iter().map(|service| service.sight(None, &spot)).collect();
-        let mut folder = Folder { path: top.to_owned(), git: self.git.find(top, top), sights };
+        let mut folder = Folder {
+            path: top.to_owned(),
+            git: self.git.find(top, top),
+            sights: self.spot(&Sights::default(), &spot),
+        };
         for name in path.strip_prefix(top).unwrap_or(Path::new("")) {
             let draft = self.enter(&folder, name);
-            let marks = if draft.sights.iter().all(|sight| sight.hidden.is_some()) {
-                Marks::default()
-            } else {
-                Marks::of(&draft.path)
-            };
+            let marks = if draft.sights.are_visible() { Marks::of(&draft.path) } else { Marks::default() };
             folder = self.finish(draft, marks);
         }
         folder
@@ -129,19 +145,24 @@ impl Rules {
     pub(super) fn finish(&self, mut folder: Folder, marks: Marks) -> Folder {
         folder.git = self.git.enter(folder.git.take(), &folder.path, marks);
         if marks.cache && builtin::is_cache(&folder.path) {
-            for (sight, service) in folder.sights.iter_mut().zip(&self.services) {
-                if sight.hidden.is_none() && !service.is_base(&folder.path) {
-                    sight.hidden = Some(Reason::Cache(folder.path.clone()));
+            let cache = Reason::Cache(folder.path.clone());
+            for (index, sight) in &mut folder.sights.of {
+                let service = self.services.get(usize::from(*index));
+                if sight.hidden.is_none() && service.is_some_and(|service| !service.is_base(&folder.path)) {
+                    sight.hidden = Some(cache.clone());
                 }
+            }
+            if folder.path != self.set.root {
+                folder.sights.hidden.get_or_insert(cache);
             }
         }
         folder
     }
 
     /// What every service sees of one name in a folder.
-    pub(super) fn sights(&self, around: &Folder, path: &Path, name: &OsStr, is_dir: bool) -> Vec<Sight> {
+    pub(super) fn sights(&self, around: &Folder, path: &Path, name: &OsStr, is_dir: bool) -> Sights {
         // Only asked where something is still visible.
-        let hidden = if around.sights.iter().any(|sight| sight.hidden.is_none()) {
+        let hidden = if around.sights.are_visible() {
             builtin::hides(name)
                 .map(Reason::BuiltIn)
                 .or_else(|| ignore::hides(around.git.as_ref(), path, is_dir).map(Reason::Git))
@@ -155,8 +176,25 @@ impl Rules {
             testish: builtin::looks_like_tests(&name.to_string_lossy()),
             hidden,
         };
-        let services = self.services.iter().zip(&around.sights);
-        services.map(|(service, above)| service.sight(Some(above), &spot)).collect()
+        self.spot(&around.sights, &spot)
+    }
+
+    /// What every service sees of a path, given what they see of the folder around it.
+    fn spot(&self, around: &Sights, spot: &Spot<'_>) -> Sights {
+        let mut of = Vec::new();
+        let mut above = around.of.iter().filter(|(_, sight)| sight.is_inside()).peekable();
+        // All the others are strangers here, until they name something.
+        let stranger = Sight { hidden: around.hidden.clone(), ..Sight::default() };
+        for (index, service) in (0_u16..).zip(&self.services) {
+            if let Some((_, above)) = above.next_if(|(at, _)| *at == index) {
+                of.push((index, service.sight(above, spot)));
+            } else if spot.named && service.is_named(spot.path) {
+                of.push((index, service.sight(&stranger, spot)));
+            }
+        }
+        // The project's own folder is a base of every service.
+        let hidden = stranger.hidden.or_else(|| spot.hidden.clone()).filter(|_| spot.path != self.set.root);
+        Sights { of, hidden }
     }
 }
 
@@ -175,40 +213,38 @@ struct Spot<'a> {
 
 impl Service {
     /// What this service sees of a path, given what it sees of the folder around it.
-    fn sight(&self, above: Option<&Sight>, spot: &Spot<'_>) -> Sight {
+    fn sight(&self, above: &Sight, spot: &Spot<'_>) -> Sight {
         let Spot { path, text, .. } = *spot;
         let named = spot.named && self.is_named(path);
         let base = named && self.is_base(path);
-        let hidden = if base {
-            None
-        } else {
-            above.and_then(|above| above.hidden.clone()).or_else(|| spot.hidden.clone())
+        let hidden = if base { None } else { above.hidden.clone().or_else(|| spot.hidden.clone()) };
+        let mut sight = Sight {
+            named,
+            hidden,
+            roots: above.roots.clone(),
+            develop: above.develop.clone(),
+            ..Sight::default()
         };
-        let mut sight = Sight { named, hidden, ..Sight::default() };
-        if let Some(above) = above {
-            sight.roots.clone_from(&above.roots);
-            sight.develop.clone_from(&above.develop);
-        }
         if named {
             let roots = self.watch.roots.iter().enumerate().filter(|(_, root)| root.path == path);
             sight.roots.extend(roots.map(|(index, _)| index));
             let rules = self.watch.rules.iter().enumerate().filter(|(_, rule)| rule.path == path);
             sight.develop.extend(rules.map(|(index, _)| index));
         }
-        if sight.roots.is_empty() && sight.develop.is_empty() {
+        if !sight.is_inside() {
             return sight;
         }
-        sight.testish = !named && (spot.testish || above.is_some_and(|above| above.testish));
+        sight.testish = !named && (spot.testish || above.testish);
         self.match_patterns(&mut sight, above, path, text, base);
         self.hide_for_good(&mut sight, text);
         sight
     }
 
-    fn match_patterns(&self, sight: &mut Sight, above: Option<&Sight>, path: &Path, text: &str, base: bool) {
+    fn match_patterns(&self, sight: &mut Sight, above: &Sight, path: &Path, text: &str, base: bool) {
         sight.seen.reserve_exact(self.sets.len());
         sight.matched.reserve_exact(self.sets.len());
         for (index, set) in self.sets.iter().enumerate() {
-            let seen_above = above.and_then(|above| above.seen.get(index)).and_then(Option::as_ref);
+            let seen_above = above.seen.get(index).and_then(Option::as_ref);
             // What a compose file names is not hidden by what hides a folder above it.
             let starts =
                 set.base == path || (base && set.role.yields_to_names() && path.starts_with(&set.base));
@@ -221,7 +257,7 @@ impl Service {
                 None => (None, None),
             };
             if let (Some(pattern), Role::Live) = (matched, set.role) {
-                let tests = above.and_then(|above| above.left_out).map_or(sight.testish, |above| above.tests);
+                let tests = above.left_out.map_or(sight.testish, |above| above.tests);
                 sight.left_out = Some(LeftOut { set: index, pattern, tests });
             }
             sight.seen.push(seen);

@@ -330,7 +330,7 @@ impl Watched {
         let more = *batch.more.get_or_insert_with(|| self.rules.git_writes());
         let around = self.folder(batch, folder);
         let sights = self.rules.sights(&around, path, name, false);
-        for (service, sight) in self.rules.services.iter().zip(&sights) {
+        for (service, sight) in self.rules.seen_by(&sights) {
             let judgement = self.rules.judge(service, sight, path);
             let mut tests = service.tests(&judgement.tests);
             let mut actions = service.actions(&judgement.service);

@@ -14,8 +14,9 @@ impl Rules {
             (Some(parent), Some(name)) if !is_dir => self.sights(&self.folder(parent), path, name, false),
             _ => self.folder(path).sights,
         };
-        let services = self.services.iter().zip(&sights);
-        services.flat_map(|(service, sight)| service.decisions(&self.judge(service, sight, path))).collect()
+        self.seen_by(&sights)
+            .flat_map(|(service, sight)| service.decisions(&self.judge(service, sight, path)))
+            .collect()
     }
 
     /// The same for people, and whether the project itself is read from the path.

@@ -199,7 +199,8 @@ impl Reader<'_> {
             [source, target, permissions] => (source, target, permissions),
             _ => ("", "", ""),
         };
-        if source.is_empty() {
+        // An engine takes an empty list of permissions for a mistake, too, but only when the container starts.
+        if source.is_empty() || permissions.is_empty() {
             self.bad_value(node, "a device")
                 .help("write `/dev/SOURCE:/dev/TARGET`, with `:r` or `:rw` perhaps");
             return None;

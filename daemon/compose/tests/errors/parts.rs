@@ -180,7 +180,7 @@ fn devices_and_shares() {
 services:
   a:
     image: x
-    devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x]
+    devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x, "/dev/a:/dev/b:"]
     gpus: [{count: 1, device_ids: ["0"]}, {count: al}]
     cpu_percent: 12.5
     mem_swappiness: 101
@@ -191,23 +191,30 @@ services:
             error: `target` is missing: the device in the container
               --> $DIR/compose.yaml:5:15
                |
-             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x]
+             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x, "/dev/a:/dev/b:"]
                |               ^
             help: add `target: …`
 
             error: `a:b:c:d` is not a device
               --> $DIR/compose.yaml:5:33
                |
-             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x]
+             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x, "/dev/a:/dev/b:"]
                |                                 ^^^^^^^^^
             help: write `/dev/SOURCE:/dev/TARGET`, with `:r` or `:rw` perhaps
 
             error: what may be done with a device is of `r`, `w`, `m`
               --> $DIR/compose.yaml:5:44
                |
-             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x]
+             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x, "/dev/a:/dev/b:"]
                |                                            ^^^^^^^^^^^^^^^
             help: write `:r` or `:rwm` at its end
+
+            error: `/dev/a:/dev/b:` is not a device
+              --> $DIR/compose.yaml:5:61
+               |
+             5 |     devices: [{source: /dev/a}, "a:b:c:d", /dev/a:/dev/b:x, "/dev/a:/dev/b:"]
+               |                                                             ^^^^^^^^^^^^^^^^
+            help: write `/dev/SOURCE:/dev/TARGET`, with `:r` or `:rw` perhaps
 
             error: `count` and `device_ids` exclude each other
               --> $DIR/compose.yaml:6:12

@@ -138,3 +138,38 @@ async fn a_repository_inside_a_repository_has_its_own_rules() {
     world.write("api/a.txt", "2");
     assert_eq!(world.seen().await, "*api/a.txt api: restart tests\n");
 }
+
+#[tokio::test]
+async fn what_hides_a_folder_hides_it_from_a_service_that_mounts_something_below() {
+    let mounts = |root: &Path, name: &str, folder: &str, kind: RootKind| {
+        let mut service = api(root);
+        service.service = name.into();
+        service.roots.truncate(1);
+        service.files.clear();
+        for mounted in &mut service.roots {
+            (mounted.path, mounted.kind) = (root.join(folder), kind.clone());
+        }
+        service
+    };
+    let set = |root: &Path| {
+        let services = vec![
+            mounts(root, "all", "api", RootKind::Mounted),
+            mounts(root, "asks", "api/node_modules/lib", RootKind::Extra),
+            mounts(root, "mounts", "api/node_modules/lib", RootKind::Mounted),
+            mounts(root, "other", "other", RootKind::Mounted),
+        ];
+        set_of(root, services)
+    };
+    let files = [("api/node_modules/lib/deep/a.js", "1"), ("other/a.js", "1")];
+    let mut world = World::with(&files, Options::default(), set).await;
+    world.write("api/node_modules/lib/deep/a.js", "2");
+    assert_eq!(world.seen().await, "*api/node_modules/lib/deep/a.js asks: restart\n");
+    let hidden = "ignored (devd's own ignore list has `node_modules`)";
+    let asked = "asks: restart (mounted into the container at /app, compose.yaml:7)";
+    let why = world.why("api/node_modules/lib/deep/a.js").await;
+    assert_eq!(why, format!("all: {hidden}\n{asked}\nmounts: {hidden}"));
+    world.write("api/main.js", "1");
+    assert_eq!(world.seen().await, "+api/main.js all: restart\n");
+    world.write("other/a.js", "2");
+    assert_eq!(world.seen().await, "*other/a.js other: restart\n");
+}
