@@ -325,6 +325,7 @@ impl State {
             Op::Start(name, _) => {
                 let state = self.services.entry(name.clone()).or_default();
                 state.starting(now, self.epoch);
+                state.fresh = true;
                 state.restarts += u32::from(state.deaths > 0);
             }
             Op::Act(name, _) => self.services.entry(name.clone()).or_default().starting(now, self.epoch),

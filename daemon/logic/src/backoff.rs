@@ -35,6 +35,12 @@ pub(crate) const DEATHS: u32 = 10;
 /// A process that lived so long was well: the count starts anew.
 pub(crate) const WELL: Duration = Duration::from_secs(10);
 
+/// A process that ends at once is often seen running before: so long nobody is told that it is up.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// The same of one that did so before.
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
+
 /// 0.1 s, 0.5 s, 1 s, 2 s, … at most 30 s.
 pub(crate) fn pause(attempts: u32) -> Duration {
     match attempts {

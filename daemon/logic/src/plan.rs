@@ -259,6 +259,9 @@ impl State {
                 if state.burst.as_ref().is_some_and(|burst| burst.settles() > now) {
                     plan.hold(name, Hold::Settling);
                 }
+                if container.health == Health::None {
+                    plan.wake_at(state.stays_from().filter(|from| *from > now));
+                }
                 let probed = state.probed.as_ref().is_some_and(|(start, _)| *start == container.started);
                 if container.health == Health::Starting && !probed && state.probing.is_none() {
                     plan.probes.push((name.clone(), container.started.clone()));

@@ -1,6 +1,6 @@
 //! What is remembered of one service, and how facts change it.
 
-use crate::backoff::{DEATHS, WELL, pause};
+use crate::backoff::{AGAIN, AT_ONCE, DEATHS, WELL, pause};
 use crate::outside::Outside;
 use crate::settle::Burst;
 use crate::{Change, Container, ContainerState, Moment, Reaction};
@@ -26,6 +26,8 @@ pub(crate) struct ServiceState {
     pub(crate) seen: Option<(String, u64, Moment)>,
     /// The epoch in which devd itself last started it.
     pub(crate) launched: Option<u64>,
+    /// That was a start of what did not run, and no restart of what did.
+    pub(crate) fresh: bool,
     /// The start that is being probed.
     pub(crate) probing: Option<String>,
     /// The start whose probe ended, and how.
@@ -208,6 +210,7 @@ impl ServiceState {
     /// Its process starts now: it runs what is on disk.
     pub(crate) fn starting(&mut self, now: Moment, epoch: u64) {
         self.launched = Some(epoch);
+        self.fresh = false;
         if self.burst.as_ref().is_none_or(|burst| burst.settles() <= now) {
             if self.due != Reaction::None {
                 self.rounds.acted(now);
@@ -234,6 +237,14 @@ impl ServiceState {
     /// What it began was not done, or nobody knows: it is still owed.
     pub(crate) fn owes(&mut self, reaction: Reaction) {
         self.due = self.due.max(reaction);
+    }
+
+    /// From when on a process that is seen running, and says nothing of its health, is taken to stay. One that devd
+    /// restarts ran before: nobody waits for that.
+    pub(crate) fn stays_from(&self) -> Option<Moment> {
+        let (_, _, since) = self.seen.as_ref()?;
+        let patience = if self.deaths > 0 { AGAIN } else { AT_ONCE };
+        (self.deaths > 0 || self.fresh).then(|| *since + patience)
     }
 
     /// Whether it died so often that it is not on its way up any more, though it is tried again.

@@ -123,7 +123,7 @@ impl State {
             plan.look || !plan.ops.is_empty() || (self.view.fresh().is_none() && !self.view.is_unreachable());
         for name in self.desired.services.keys() {
             let (state, reason) = self.service_word(now, seen, name, plan.holds.get(name));
-            settled &= self.is_settled(state, plan.holds.get(name), name);
+            settled &= self.is_settled(state, plan.holds.get(name), name) && self.stays(now, seen, name);
             let view = ServiceView {
                 state,
                 health: self.health_word(seen, name),
@@ -158,6 +158,13 @@ impl State {
             let hold = plan.holds.get(name);
             self.is_settled(self.service_word(now, seen, name, hold).0, hold, name)
         })
+    }
+
+    /// Whether what runs is not one of those that end at once.
+    fn stays(&self, now: Moment, seen: &Observed, name: &ServiceName) -> bool {
+        let speaks =
+            seen.main(name).is_none_or(|it| it.state != ContainerState::Running || it.health != Health::None);
+        speaks || self.services[name].stays_from().is_none_or(|from| from <= now)
     }
 
     fn project_word(&self, words: &[StateWord], wanted: bool) -> ProjectState {

@@ -337,3 +337,38 @@ fn tests_asked_for_after_a_run_was_called_off_are_repeated_when_they_are_lost() 
     world.settle();
     world.check_converged();
 }
+
+#[test]
+fn what_is_seen_alive_for_a_moment_is_not_called_up() {
+    let mut world = World::new();
+    let word = |world: &World| {
+        let status = world.state.status(world.now);
+        (status.services[&name("web")].state, status.settled)
+    };
+    let until_running = |world: &mut World| {
+        while word(world).0 != devd_proto::ServiceState::Running {
+            world.wait(ms(1));
+        }
+        word(world).1
+    };
+    // Its first start, one after it died, and a restart of what had run.
+    assert!(!until_running(&mut world));
+    world.settle();
+    assert!(word(&world).1);
+    world.kill("web", 1);
+    world.wait(ms(50));
+    assert_eq!(word(&world).0, devd_proto::ServiceState::Backoff);
+    assert!(!until_running(&mut world));
+    world.wait(ms(990));
+    assert!(!word(&world).1);
+    world.wait(ms(100));
+    assert!(word(&world).1);
+    world.wait(ms(60_000));
+    let began = world.now;
+    world.tell(Event::RestartRequested(name("api")));
+    while world.state.status(world.now).services[&name("api")].restarts == 0 || !word(&world).1 {
+        world.wait(ms(1));
+    }
+    let took = world.now - began;
+    assert!(took < ms(100), "{took:?}");
+}
