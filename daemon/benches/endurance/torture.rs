@@ -21,6 +21,12 @@ struct Tally {
     all: Vec<f64>,
 }
 
+/// When these are over there is an engine again, and no container of it runs or all do.
+const ENGINES: [&str; 2] = ["dockerd killed", "dockerd killed, containers live on"];
+
+/// Beyond what starting the services takes, how long after that they may come up.
+const SOON: f64 = 2.0;
+
 /// Shown of the problems at the end.
 const SHOWN: usize = 60;
 
@@ -64,6 +70,16 @@ pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
         }
     }
     world.load.pause();
+    let own = world.own_need()?.as_secs_f64();
+    for name in ENGINES {
+        let ups = tallies.get(name).map(|tally| tally.up.as_slice()).unwrap_or_default();
+        let late = ups.iter().filter(|up| **up > own + SOON).count();
+        if late > 0 {
+            problems.push(format!(
+                "{name}: {late} times services were not up {SOON} s beyond their own {own:.2} s"
+            ));
+        }
+    }
     world.daemon.run(&world.shop.root, &["start", crate::shop::OFF])?;
     world.daemon.run(&world.shop.root, &["down", "--volumes"])?;
     let (containers, networks, volumes) =
@@ -72,7 +88,7 @@ pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
     println!("\n{}", crate::heading("torture", flags)?);
     print!("{}", show(&tallies));
     println!(
-        "\n{} saves, {} looks at the verdicts; {left} things left on the engine after `devd down --volumes`",
+        "\n{} saves, {} looks at the verdicts; the engine alone starts the services in {own:.2} s; {left} things left on the engine after `devd down --volumes`",
         world.load.saves(),
         world.load.looks()
     );
