@@ -293,7 +293,8 @@ impl World {
         }
         for entry in std::fs::read_dir(self.daemon.state())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            let known = matches!(name.as_str(), "runs" | "lock" | "lease" | "park") || name.starts_with("history.db");
+            let known =
+                matches!(name.as_str(), "runs" | "lock" | "lease" | "park") || name.starts_with("history.db");
             if !known {
                 found.push(format!("the file {name} in the state folder"));
             }

@@ -2,12 +2,14 @@
 //! one engine, also of the same user and with projects of the same name, leave each other's things alone.
 
 use crate::engine::spec::label;
+use crate::system::paths::private_file;
 use devd_logic::sweep::{Life, Owner};
 use rustix::process::{Pid, test_kill_process};
 use rustix::system::uname;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The file in the state folder that holds its id.
@@ -118,16 +120,17 @@ fn fresh(host: &str, state: Option<&Path>) -> String {
 /// The id of a state folder; the fresh one from now on, if it has none.
 fn kept(state: &Path, fresh: &str) -> io::Result<String> {
     let path = state.join(FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if path.symlink_metadata().is_ok() {
+        let mut id = String::new();
+        private_file(&path, OpenOptions::new().read(true).write(true))?.read_to_string(&mut id)?;
+        if !id.trim().is_empty() {
+            return Ok(id.trim().to_owned());
+        }
     }
     std::fs::create_dir_all(state)?;
     // Whole or not at all: half an id would be another one.
     let half = state.join(format!(".{FILE}.{}", std::process::id()));
-    std::fs::write(&half, fresh)?;
+    private_file(&half, OpenOptions::new().write(true).truncate(true))?.write_all(fresh.as_bytes())?;
     std::fs::rename(&half, &path)?;
     Ok(fresh.to_owned())
 }
@@ -147,6 +150,22 @@ mod tests {
         assert_eq!(first.owner(&marked(&second)), Owner::Us);
         assert_eq!(marked(&first)[label::ROLE], "tests");
         assert_eq!(first.owner(&HashMap::new()), Owner::Unknown);
+    }
+
+    #[test]
+    fn the_lease_is_its_owners_alone_and_not_read_through_a_link() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        let id = Lease::of(Some(dir.path())).id;
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Lease::of(Some(dir.path())).id, id);
+        assert_eq!(mode(), 0o600, "it is closed at the next start");
+        std::fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        assert_ne!(Lease::of(Some(dir.path())).id, id);
     }
 
     #[test]
