@@ -328,17 +328,25 @@ impl World {
 
     /// Runs that the daemon said had ended and that the history knows otherwise, or that have ended and never say so.
     pub(crate) fn lost_runs(&self) -> anyhow::Result<Vec<String>> {
-        let rows = self.runs()?;
-        let mut lost = Vec::new();
-        for (id, state) in self.daemon.finished() {
-            match rows.get(&id) {
-                Some(stored) if *stored == state => {}
-                stored => lost.push(format!("run {id} {state}, and in the history {stored:?}")),
+        let finished = self.daemon.finished();
+        let began = Instant::now();
+        loop {
+            let rows = self.runs()?;
+            let mut lost = Vec::new();
+            for (id, state) in &finished {
+                match rows.get(id) {
+                    Some(stored) if stored == state => {}
+                    stored => lost.push(format!("run {id} {state}, and in the history {stored:?}")),
+                }
             }
+            let endless = rows.iter().filter(|(_, state)| *state == "running");
+            lost.extend(endless.map(|(id, _)| format!("run {id} is still said to run")));
+            // What could not be written is tried again once a second.
+            if lost.is_empty() || began.elapsed() > Duration::from_secs(3) {
+                return Ok(lost);
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        let endless = rows.iter().filter(|(_, state)| *state == "running");
-        lost.extend(endless.map(|(id, _)| format!("run {id} is still said to run")));
-        Ok(lost)
     }
 
     /// Runs that could not be run, or whose tests did not see what they were to see.

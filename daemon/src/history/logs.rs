@@ -141,6 +141,10 @@ impl Logs {
     pub(super) fn note(&self, run: &Run) -> Result<(), HistoryError> {
         let path = self.path(&run.id)?.with_extension(NOTE);
         let text = encode("a run", run)?;
+        // On a disk that is full it could only be spoilt.
+        if std::fs::read_to_string(&path).is_ok_and(|noted| noted == text) {
+            return Ok(());
+        }
         let file = private_file(&path, OpenOptions::new().write(true));
         file.and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(text.as_bytes())))
             .map_err(HistoryError::file(path))

@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How soon what could not be written is tried again, when nobody writes anything else.
+/// How soon what could not be written is tried again, when nobody writes anything before.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// So much is remembered of what could not be written. A disk that stays full must not fill the memory too.
@@ -198,15 +198,25 @@ pub(super) fn start(store: Store, folder: &Path) -> Result<Jobs, HistoryError> {
 }
 
 fn work(mut store: Store, jobs: &mpsc::Receiver<Job>) {
+    // When what is owed is tried again. Those who only read must not put it off.
+    let mut again: Option<Instant> = None;
     loop {
         let job = if store.owed.is_empty() {
+            again = None;
             jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            jobs.recv_timeout(AGAIN)
+            let again = again.get_or_insert_with(|| Instant::now() + AGAIN);
+            match again.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => Err(RecvTimeoutError::Timeout),
+                patience => jobs.recv_timeout(patience),
+            }
         };
         let job = match job {
             Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => Box::new(Store::pay),
+            Err(RecvTimeoutError::Timeout) => {
+                again = None;
+                Box::new(Store::pay)
+            }
             Err(RecvTimeoutError::Disconnected) => return store.pay(),
         };
         // One bad row must not cost every later run its place in the history; a transaction under way rolls back.

@@ -79,6 +79,44 @@ async fn what_a_full_disk_kept_from_being_written_is_written_when_there_is_room_
 }
 
 #[tokio::test]
+async fn readers_do_not_put_off_what_is_owed() {
+    let folder = folder();
+    let history = open(&folder);
+    let done = run("shop-1", "api", TestsState::Passed);
+    history.begin(&done).await.unwrap();
+    let other = somebody_else(&folder);
+    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    drop(other);
+    let mut news = history.logs().news();
+    let mut reads = 0;
+    while state_on_disk(&folder, "shop-1") == "running" {
+        assert!(reads < 2000, "it is not written for all the reading");
+        history.get(&done.id).await.unwrap();
+        reads += 1;
+        let _ = tokio::time::timeout(Duration::from_millis(20), news.changed()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_is_there_is_not_written_again() {
+    let folder = folder();
+    let history = open(&folder);
+    let done = run("shop-1", "api", TestsState::Passed);
+    history.begin(&done).await.unwrap();
+    let other = somebody_else(&folder);
+    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    let note = folder.path().join("devd/runs/shop-1.ended");
+    let before = fs::metadata(&note).unwrap();
+    // Another daemon finds it, and the database as it was.
+    std::mem::forget(history);
+    let history = open(&folder);
+    let after = fs::metadata(&note).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap(), "a full disk would have spoilt it");
+    drop(other);
+    assert_eq!(history.get(&done.id).await.unwrap().unwrap(), done);
+}
+
+#[tokio::test]
 async fn a_daemon_starts_on_a_database_that_cannot_be_written_and_cancels_what_was_cut_off_later() {
     let folder = folder();
     let history = open(&folder);
