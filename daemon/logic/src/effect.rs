@@ -63,6 +63,8 @@ pub enum RunCause {
     Redefined,
     /// The user asked.
     Requested,
+    /// Nothing was learned of the one before, for a reason outside of it.
+    Repeated,
 }
 
 /// The number of an operation.

@@ -161,6 +161,6 @@ pub enum Outcome {
     Error(String),
     /// It was ended before it was done.
     Cancelled,
-    /// The engine went away under it: no verdict, and no fault of the tests.
+    /// The engine, or what the tests need, went away under it: no verdict, and no fault of the tests.
     Lost,
 }

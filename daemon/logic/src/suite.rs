@@ -205,6 +205,7 @@ impl SuiteState {
             None if self.redefined => (fresh(), Vec::new(), RunCause::Redefined, event, false),
             None => match &self.burst {
                 Some(burst) => (fresh(), Vec::new(), RunCause::Changed(burst.path.clone()), event, false),
+                None if self.lost > 0 => (fresh(), Vec::new(), RunCause::Repeated, event, false),
                 None => (fresh(), Vec::new(), RunCause::Untested, event, false),
             },
         };

@@ -80,6 +80,13 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.damage(containers).await,
+            Self::Fake(engine) => engine.damage(containers).await,
+        }
+    }
+
     async fn memory(&self, containers: &[String]) -> Result<u64, EngineError> {
         match self {
             Self::Docker(engine) => engine.memory(containers).await,

@@ -109,6 +109,10 @@ impl<E: Engine> Engine for Counted<E> {
         self.count("keeps_data", Box::pin(self.engine.keeps_data(containers))).await
     }
 
+    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+        self.count("damage", Box::pin(self.engine.damage(containers))).await
+    }
+
     async fn exec(&self, container: &str, spec: ExecSpec) -> Result<Exec, EngineError> {
         self.count("exec", Box::pin(self.engine.exec(container, spec))).await
     }

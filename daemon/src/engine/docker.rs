@@ -16,6 +16,7 @@ mod clean;
 mod contents;
 mod context;
 mod create;
+mod damage;
 mod endpoint;
 mod environment;
 mod error;
@@ -193,6 +194,10 @@ impl Engine for Docker {
 
     async fn keeps_data(&self, containers: &[String]) -> Result<bool, EngineError> {
         snapshot::keeps_data(&*self.connection().await?, containers).await
+    }
+
+    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+        damage::damage(&*self.connection().await?, containers).await
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

@@ -274,6 +274,15 @@ impl Engine for Fake {
         Ok(containers.iter().filter_map(image).any(|image| image.contains("postgres")))
     }
 
+    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+        let world = self.reachable()?;
+        let damaged = containers.iter().find(|id| match world.containers.get(*id).map(|it| it.state) {
+            Some(ContainerState::Running | ContainerState::Exited(0)) => false,
+            Some(_) | None => true,
+        });
+        Ok(damaged.map(|id| format!("{id} ended")))
+    }
+
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {
         tokio::time::sleep(OPERATION).await;
         let world = self.reachable()?;

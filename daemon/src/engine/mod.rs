@@ -65,6 +65,13 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Whether any of these containers has anything in a volume of its own.
     fn keeps_data(&self, containers: &[String]) -> impl Future<Output = Result<bool, EngineError>> + Send;
 
+    /// What happened to containers that were started and ready, in words: one ended with an error, is gone or paused, or
+    /// was taken off its network. None if they are as they were.
+    fn damage(
+        &self,
+        containers: &[String],
+    ) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+
     /// Runs a command in a running container.
     fn exec(&self, container: &str, spec: ExecSpec)
     -> impl Future<Output = Result<Exec, EngineError>> + Send;

@@ -113,6 +113,9 @@ async fn work<E: Engine>(
     let paths = paths(&job);
     let reported = result.as_ref().ok().and_then(|ended| report::junit(&ended.reports, &paths));
     let summary = reported.or_else(|| written.parser.and_then(|parser| parser.finish(&paths)));
+    if let Ok(ended) = &result {
+        run.reason.clone_from(&ended.damage);
+    }
     let result = result.map(|ended| ended.code);
     if let Some(summary) = summary {
         (run.passed, run.failed, run.skipped) = (summary.passed, summary.failed, summary.skipped);
@@ -163,7 +166,7 @@ fn conclude(run: &mut Run, result: Result<i64, RunError>, took: Duration) -> Out
             run.state = TestsState::Error;
             Outcome::Error(reason)
         }
-        Err(error @ RunError::Lost(_)) => {
+        Err(error @ (RunError::Lost(_) | RunError::Damaged(_))) => {
             run.reason = Some(error.to_string());
             run.state = TestsState::Cancelled;
             Outcome::Lost

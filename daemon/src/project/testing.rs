@@ -107,6 +107,9 @@ impl<E: Engine> Loop<E> {
             return;
         };
         job.build = self.images_owed.remove(&service);
+        // Tests that break what they need do so each time: a repeated run says how it ended, and so does one that somebody
+        // waits for.
+        job.repeats = !matches!(cause, RunCause::Repeated | RunCause::Requested);
         let now = self.clock.now();
         let age = now.saturating_sub(event);
         let mut run = self.run_record(id.clone(), service.clone(), &job);
@@ -140,6 +143,7 @@ impl<E: Engine> Loop<E> {
             definition: self.state.desired().suites.get(service)?.definition.clone(),
             args,
             build: false,
+            repeats: false,
         })
     }
 
@@ -214,6 +218,7 @@ fn cause_word(cause: &RunCause) -> &'static str {
         RunCause::Changed(_) => "save",
         RunCause::Redefined => "definition",
         RunCause::Requested => "request",
+        RunCause::Repeated => "repeat",
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Job {
     pub args: Vec<String>,
     /// Builds the images even when they are there: their files changed, or nobody knows.
     pub build: bool,
+    /// It is repeated when what its tests need was damaged meanwhile, so that their failing says nothing.
+    pub repeats: bool,
 }
 
 impl Job {
@@ -102,6 +104,8 @@ pub struct Ended {
     pub code: i64,
     /// The files that `x-devd.tests.report` names.
     pub reports: Vec<Vec<u8>>,
+    /// What happened to what they need, when that may be why they failed.
+    pub damage: Option<String>,
 }
 
 /// Runs a suite in an environment of its own and returns how its tests ended.
@@ -129,6 +133,7 @@ pub async fn run<E: Engine>(
         }
     };
     let container = ready.container.clone();
+    let needed: Vec<String> = ready.containers.iter().filter(|id| **id != container).cloned().collect();
     let (tests, _held) = ready.into_parts();
     let timeout = job.suite.settings.timeout;
     let ended = async {
@@ -147,13 +152,23 @@ pub async fn run<E: Engine>(
                 }
             }
         };
-        Ok(Ended { code, reports: reports(pool.engine(), job, &container, &output).await })
+        let damage = if code == 0 { None } else { damage(pool.engine(), &needed).await? };
+        if let Some(damage) = damage.as_ref().filter(|_| job.repeats) {
+            return Err(RunError::Damaged(damage.clone()));
+        }
+        Ok(Ended { code, reports: reports(pool.engine(), job, &container, &output).await, damage })
     };
     tokio::select! {
         ended = ended => ended,
         () = tokio::time::sleep(timeout) => Err(RunError::TimedOut(timeout)),
         () = cancel.cancelled() => Err(RunError::Cancelled),
     }
+}
+
+/// What happened to what tests need, if anything did. Only asked when they failed.
+async fn damage<E: Engine>(engine: &E, needed: &[String]) -> Result<Option<String>, RunError> {
+    let found = engine.damage(needed).await.map_err(|error| not_run("what the tests need", error))?;
+    Ok(found.map(|what| format!("{what} while the tests ran")))
 }
 
 /// The reports that tests left. That there is none is said in the run's log.
@@ -184,6 +199,9 @@ pub enum RunError {
     /// The engine went away.
     #[error("{0}")]
     Lost(EngineError),
+    /// They failed, and what they need was damaged while they ran.
+    #[error("{0}; they are repeated")]
+    Damaged(String),
     /// The environment could not be made.
     #[error("{0}")]
     NotRun(String),

@@ -1,8 +1,11 @@
 //! Runs that wait for their turn.
 
-use super::support::{World, ended, endless, heard, quick, shop};
+use super::support::{TESTS, World, ended, endless, heard, quick, shop, tests};
 use devd_proto::{Run, RunId, TestsState, What};
+use devdd::engine::fake::TestsBehaviour;
+use devdd::hub::Subscription;
 use devdd::project::{Also, Request};
+use std::time::Duration;
 
 async fn shown(world: &World, run: &RunId) -> Option<Run> {
     let run = run.clone();
@@ -91,4 +94,61 @@ async fn a_run_that_is_told_to_have_begun_can_be_asked_for() {
         .await;
     assert!(world.history().log(&id, true).await.is_ok());
     assert_eq!(world.history().get(&id).await.unwrap().map(|run| run.id), Some(id));
+}
+
+/// Failing tests, and a database of theirs that somebody kills meanwhile.
+struct Damaged {
+    world: World,
+}
+
+impl Damaged {
+    async fn new() -> Self {
+        let world = World::new().await;
+        world.write("api/tests.yaml", &format!("{TESTS}    depends_on: [db]\n  db:\n    image: redis:7\n"));
+        world.register("shop").await.unwrap();
+        world.until("up and tested", |status| status.settled && tests(status).current).await;
+        world.fake.tests_behave(TestsBehaviour { takes: Duration::from_secs(1), exit: 1, ..quick(1) });
+        Self { world }
+    }
+
+    /// Waits until the next run is under way, and kills what it needs. How it ended.
+    async fn kill(&self, events: &mut Subscription) -> Run {
+        let begun = heard(events, "a run", |what| matches!(what, What::RunStarted { .. })).await;
+        let What::RunStarted { run } = &begun.what else { panic!("{begun:?}") };
+        self.world.until_written(&run.id).await;
+        let running = self.world.fake.running();
+        let database = running.iter().find(|name| name.contains("db") && *name != "shop-db-1");
+        self.world.fake.kill(database.unwrap_or_else(|| panic!("{running:?}")));
+        ended(events, &run.id).await
+    }
+}
+
+#[tokio::test]
+async fn tests_whose_database_went_away_are_repeated_and_no_verdict_is_drawn_from_it() {
+    let damaged = Damaged::new().await;
+    let world = &damaged.world;
+    let mut events = world.listen();
+    world.write("api/src/main.py", "print(2)\n");
+    let first = damaged.kill(&mut events).await;
+    assert_eq!(first.state, TestsState::Cancelled, "{first:#?}");
+    assert!(first.reason.as_ref().is_some_and(|reason| reason.contains("while the tests ran")), "{first:#?}");
+    world.fake.tests_behave(quick(0));
+    let status = world.until("repeated", |status| tests(status).current).await;
+    assert_eq!(tests(&status).state, TestsState::Passed);
+    let run = world.history().get(tests(&status).run.as_ref().unwrap()).await.unwrap().unwrap();
+    assert_eq!(run.cause, "repeat");
+}
+
+#[tokio::test]
+async fn tests_that_break_what_they_need_each_time_have_failed_and_it_is_said() {
+    let damaged = Damaged::new().await;
+    let world = &damaged.world;
+    let mut events = world.listen();
+    world.write("api/src/main.py", "print(2)\n");
+    assert_eq!(damaged.kill(&mut events).await.state, TestsState::Cancelled);
+    let second = damaged.kill(&mut events).await;
+    assert_eq!((second.state, second.cause.as_str()), (TestsState::Failed, "repeat"));
+    assert!(second.reason.is_some_and(|reason| reason.contains("while the tests ran")));
+    let status = world.until("judged", |status| tests(status).current).await;
+    assert_eq!(tests(&status).state, TestsState::Failed);
 }

@@ -255,6 +255,7 @@ impl World {
                     RunCause::Changed(path) => format!("{path} changed"),
                     RunCause::Redefined => "it is defined otherwise".to_owned(),
                     RunCause::Requested => "requested".to_owned(),
+                    RunCause::Repeated => "the last one was lost".to_owned(),
                 };
                 self.say(format!("run {service} as {run}  # {cause}"));
                 let twin = self.runs.values().find(|(other, ..)| *other == service);
