@@ -61,7 +61,8 @@ pub struct Run {
     pub service: ServiceName,
     /// `running`, `passed`, `failed`, `error` or `cancelled`; `queued` before it starts.
     pub state: TestsState,
-    /// Why it started: `save`, `request`, `first`, …, for people.
+    /// Why it started, for people: `save`, `request`, `first`, `definition`, or `repeat` when nothing was learned of the one
+    /// before.
     pub cause: String,
     /// The changed files that caused it, relative to the project's folder; at most 20.
     pub paths: Vec<String>,
