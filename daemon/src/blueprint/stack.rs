@@ -1,7 +1,7 @@
 //! Names, labels and specifications of one stack on the engine: the dev stack, or a test environment of its own.
 
 use crate::engine::spec::{
-    BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, Shares, VolumeSpec, compose, label,
+    BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, OF_ENVIRONMENT, Shares, VolumeSpec, compose, label,
 };
 use devd_compose::Project;
 use devd_compose::model::{Condition, NetworkMode, Service};
@@ -46,7 +46,7 @@ impl<'a> Stack<'a> {
         id: &EnvironmentId,
         tests_of: &ServiceName,
     ) -> Self {
-        let name = format!("{owner}-devd-{id}");
+        let name = format!("{owner}{OF_ENVIRONMENT}{id}");
         let kind =
             Kind::Environment { name, project: owner.clone(), id: id.clone(), tests_of: tests_of.clone() };
         Self { project, kind }

@@ -56,6 +56,9 @@ pub mod compose {
     pub const VOLUME: &str = "com.docker.compose.volume";
 }
 
+/// Between the project and the id in the name of an environment's stack: `shop-devd-7-1`.
+pub const OF_ENVIRONMENT: &str = "-devd-";
+
 /// One operation. Safe to repeat: what is there already, or gone already, is success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {

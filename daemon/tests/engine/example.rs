@@ -73,8 +73,10 @@ fn lives(form: usize) {
         assert!(names.lines().any(|name| name == world.container(service)), "{names}");
     }
 
-    let (_, _) = world.expect(0, &["down"]);
+    assert_eq!(world.control_folders().len(), 2);
+    world.expect(0, &["down"]);
     assert_eq!(world.leftovers(), "", "something is left");
+    assert!(world.control_folders().is_empty(), "{:?}", world.control_folders());
     assert!(get(world.ports[0], "/health").is_none());
     world.stop_daemon();
 }

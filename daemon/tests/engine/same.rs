@@ -145,12 +145,14 @@ fn comparable(found: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
 }
 
 fn clean(value: Value, ids: &BTreeMap<String, String>) -> Value {
-    const OF_THE_MOMENT: [&str; 23] = [
+    const OF_THE_MOMENT: [&str; 24] = [
         "Id",
         "Created",
         "CreatedAt",
         "State",
         "ResolvConfPath",
+        // Health checks under way at this moment.
+        "ExecIDs",
         "HostnamePath",
         "HostsPath",
         "LogPath",

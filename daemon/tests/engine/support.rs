@@ -263,6 +263,14 @@ impl World {
         format!("{containers}{networks}{volumes}")
     }
 
+    /// What is mounted into containers to restart them, by container.
+    pub(crate) fn control_folders(&self) -> Vec<String> {
+        let control = std::fs::read_dir(self.dir.path().join("state/park/run"));
+        let names =
+            control.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
     /// Containers of test environments.
     pub(crate) fn environments(&self) -> String {
         let filter = format!("label=dev.devd.project={}", self.project);

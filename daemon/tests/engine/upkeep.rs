@@ -92,6 +92,7 @@ fn what_is_left_of_a_project_that_nobody_registers_again_goes_with_the_next_star
     assert!(stack.iter().all(is_in), "{leftovers:#}");
     world.expect(0, &["doctor", "--clean", "--volumes", "--yes", "-p", &world.project]);
     assert_eq!(world.leftovers(), "");
+    assert!(world.control_folders().is_empty(), "{:?}", world.control_folders());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::api::V28;
 use super::error::gone_is_fine;
 use super::host::some_map;
 use super::link::Connection;
-use super::park::Parking;
+use super::park::{self, Parking};
 use super::wire::Call;
 use super::{build, create, environment, images, observe, ports, registry, snapshot, sync};
 use crate::engine::spec::{Act, NetworkSpec, VolumeSpec, compose};
@@ -74,13 +74,9 @@ pub(super) async fn apply(
             if let Err(error @ EngineError::Unreachable(_)) = stop(connection, container).await {
                 return Err(error);
             }
-            parking.forget(container);
-            remove(connection, container).await.map(done)
+            remove_all_of(connection, parking, container).await.map(done)
         }
-        Act::Kill(container) => {
-            parking.forget(container);
-            remove(connection, container).await.map(done)
-        }
+        Act::Kill(container) => remove_all_of(connection, parking, container).await.map(done),
         Act::RemoveNetwork(name) => remove_network(connection, name).await.map(done),
         Act::RemoveVolume(name) => remove_volume(connection, name).await.map(done),
         Act::RemoveImage(image) => images::remove_one(connection, image).await.map(done),
@@ -136,6 +132,21 @@ async fn stop(connection: &Connection, container: &str) -> Result<(), EngineErro
 async fn send_signal(connection: &Connection, container: &str, signal: &str) -> Result<(), EngineError> {
     let options = KillContainerOptions { signal: signal.to_owned() };
     Ok(connection.api.kill_container(container, Some(options)).await?)
+}
+
+/// Removes a container, and what restarts it.
+async fn remove_all_of(
+    connection: &Connection,
+    parking: &Parking,
+    container: &str,
+) -> Result<(), EngineError> {
+    let control = parking.control_of(connection, container).await;
+    parking.forget(container);
+    remove(connection, container).await?;
+    if let Some(control) = control {
+        park::remove_control(&control);
+    }
+    Ok(())
 }
 
 /// Removes a container at once, and returns when it is gone.

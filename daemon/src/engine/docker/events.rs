@@ -3,7 +3,7 @@
 use super::Owners;
 use super::link::Connection;
 use super::wire::{Address, Call, json_lines};
-use crate::engine::spec::{compose, label};
+use crate::engine::spec::{OF_ENVIRONMENT, compose, label};
 use crate::engine::{EngineChange, EngineError};
 use devd_logic::EnvironmentId;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -105,6 +105,13 @@ fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
         let project = attributes.get(label::PROJECT)?.clone();
         return Some(EngineChange::Environment { project, environment: EnvironmentId::new(environment) });
     }
+    // An environment that stands ready is of no use without its network. These events carry a name and no labels.
+    if event.kind == "network"
+        && matches!(event.action.as_str(), "destroy" | "remove")
+        && let Some((project, environment)) = attributes.get("name").and_then(|name| environment_of(name))
+    {
+        return Some(EngineChange::Environment { project, environment });
+    }
     let wish = matches!((event.kind.as_str(), event.action.as_str()), ("container", "kill" | "stop"));
     if !wish {
         return concerns(event, owners).map(EngineChange::Project);
@@ -120,6 +127,13 @@ fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
     // Only to end it in peace is a signal sent that it may catch; the others mean something to it.
     let signal = attributes.get("signal").map_or("", String::as_str);
     ENDING.contains(&signal).then_some(EngineChange::ToldToEnd { project, service, container })
+}
+
+/// Whose test environment a network is of: `shop-devd-7-1_default`.
+fn environment_of(network: &str) -> Option<(String, EnvironmentId)> {
+    let (project, rest) = network.rsplit_once(OF_ENVIRONMENT)?;
+    let (id, _) = rest.split_once('_')?;
+    Some((project.to_owned(), EnvironmentId::new(id)))
 }
 
 /// The project whose dev stack an event is about.
@@ -219,6 +233,20 @@ mod tests {
         let environment = EnvironmentId::new("7-1");
         assert_eq!(told("die"), Some(EngineChange::Environment { project: "shop".to_owned(), environment }));
         assert_eq!(told("start"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_network_of_a_test_environment_is_heard_by_its_project() {
+        let told = |name: &str, action: &str| {
+            let actor = serde_json::json!({ "ID": "77", "Attributes": { "name": name, "type": "bridge" } });
+            let event = serde_json::json!({ "Type": "network", "Action": action, "Actor": actor });
+            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+        };
+        let (project, environment) = ("my_shop".to_owned(), EnvironmentId::new("6b08-1"));
+        let broken = Some(EngineChange::Environment { project, environment });
+        assert_eq!(told("my_shop-devd-6b08-1_my_net", "destroy"), broken);
+        assert_eq!(told("my_shop-devd-6b08-1_my_net", "disconnect"), None);
+        assert_eq!(told("my_shop_default", "destroy"), None);
     }
 
     #[test]

@@ -153,6 +153,16 @@ impl Parking {
         }
     }
 
+    /// The folder that is mounted into a container for its control socket, to be removed with it.
+    pub(super) async fn control_of(&self, connection: &Connection, container: &str) -> Option<PathBuf> {
+        let folder = self.folder.as_deref()?;
+        let found =
+            connection.api.inspect_container(container, None::<InspectContainerOptions>).await.ok()?;
+        let control = control_folder(folder, found.name.as_deref()?.trim_start_matches('/'));
+        let mounts = found.mounts.iter().flatten().filter_map(|mount| mount.source.as_deref());
+        mounts.map(Path::new).any(|source| source == control).then_some(control)
+    }
+
     /// What was known of a container is history.
     pub(super) fn forget(&self, container: &str) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
@@ -296,6 +306,15 @@ fn program(folder: &Path) -> PathBuf {
 
 fn control_folder(folder: &Path, container: &str) -> PathBuf {
     folder.join("run").join(container)
+}
+
+/// Removes the folder of a container that is gone. It may hold what a process of another user's left there.
+pub(super) fn remove_control(control: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(control)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %control.display(), %error, "cannot be removed");
+    }
 }
 
 fn install(folder: &Path, program: &[u8]) -> io::Result<()> {
