@@ -114,6 +114,11 @@ impl World {
                 self.queue.iter().filter(|(_, due)| matches!(due, Due::Written(of, _) if *of == number));
             let unwritten = written.map(|((at, _), _)| at.saturating_sub(ms(WRITING))).collect();
             project.ledger.crashed(now, &unwritten);
+            if project.origins.is_empty() {
+                // Not even the first operation was written down: what is there is taken as it is.
+                project.code.clear();
+                project.image.clear();
+            }
             project.runs.clear();
             project.unseen.clear();
             // The lease of tests ends with whoever holds it.

@@ -55,6 +55,7 @@ pub(crate) struct Origins {
     under_way: BTreeMap<OpId, UnderWay>,
     /// What was written down in an earlier life, and not compared with what is on disk.
     inherited: BTreeSet<Made>,
+    looked: bool,
     /// What is made from files and of use, with its service, as the last look showed it.
     alive: Vec<(ServiceName, Made)>,
 }
@@ -148,9 +149,22 @@ impl World {
     /// The engine's answer has come.
     pub(crate) fn origins_seen(&mut self, project: usize, observed: &Observed) {
         let Some(life) = &mut self.projects[project].life else { return };
+        let mut doubted = Vec::new();
         let (alive, dead): (Vec<_>, Vec<_>) = observed.containers.iter().partition(|it| {
             matches!(it.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
         });
+        // The start of what has no row was cut off before there was one, if there are rows at all.
+        let first = !std::mem::replace(&mut life.origins.looked, true);
+        for it in alive.iter().filter(|_| first && !life.origins.known.is_empty()) {
+            let made = Made::Process(it.id.clone());
+            if !life.origins.known.contains_key(&made) {
+                doubted.push(made);
+            }
+        }
+        for made in doubted {
+            life.origins.known.insert(made.clone(), Origin::Doubtful);
+            life.origins.inherited.insert(made);
+        }
         for it in dead {
             life.origins.inherited.remove(&Made::Process(it.id.clone()));
         }
@@ -242,9 +256,12 @@ impl World {
         let boxes = &self.engine.stacks[project].boxes;
         let code = it.code.get(&service).copied().unwrap_or_default();
         let image = it.image.get(&service).copied().unwrap_or_default();
-        let mut boxes = boxes.iter().filter(|it| replica::service(&it.name) == service);
+        let boxes = boxes.iter().filter(|it| replica::service(&it.name) == service);
+        let boxes: Vec<_> = boxes.filter(|it| it.state == ContainerState::Running).collect();
         let built = it.desired.services.get(&service).and_then(|it| self.engine.images.get(&it.image));
-        let lacks = boxes.any(|it| it.state != ContainerState::Created && it.content < code)
+        // What is gone by now cannot be disturbed.
+        let lacks = boxes.is_empty()
+            || boxes.iter().any(|it| it.content < code)
             || built.is_some_and(|built| built.content < image);
         if !lacks && !it.doubtful.contains(&service) {
             return self.breaks("nothing that runs is disturbed without a cause", || {
@@ -287,6 +304,11 @@ impl World {
             }
         }
         let it = &self.projects[project];
+        for flight in it.ledger.flying.values() {
+            if let Op::Start(name, _) = &flight.op {
+                doubtful.insert(replica::service(name));
+            }
+        }
         let Some(life) = &it.life else { return };
         let unsure = life.origins.known.iter().filter(|(_, origin)| !matches!(origin, Origin::Of(_)));
         doubtful.extend(unsure.filter_map(|(made, _)| service_of(made)));

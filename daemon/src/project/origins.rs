@@ -49,19 +49,21 @@ pub(super) struct Origins {
     under_way: BTreeMap<OpId, UnderWay>,
     /// What was written down in an earlier life, and not compared with what is on disk.
     inherited: BTreeSet<Made>,
+    /// An earlier life wrote something down, and this one has not looked at the engine yet.
+    resumes: bool,
 }
 
 impl Origins {
     /// With what an earlier life wrote down.
     pub(super) fn new(written: history::Origins) -> Self {
         let read = |made: &Made, content: Option<String>| match content {
-            Some(text) => of_text(made, &text).map(Origin::Of),
-            None => Some(Origin::Doubtful),
+            Some(text) => of_text(made, &text).map_or(Origin::Unread, Origin::Of),
+            None => Origin::Doubtful,
         };
-        let known =
-            written.into_iter().filter_map(|(made, content)| Some((made.clone(), read(&made, content)?)));
+        let known = written.into_iter().map(|(made, content)| (made.clone(), read(&made, content)));
         let known: BTreeMap<Made, Origin> = known.collect();
-        Self { inherited: known.keys().cloned().collect(), known, ..Self::default() }
+        let (inherited, resumes) = (known.keys().cloned().collect(), !known.is_empty());
+        Self { known, inherited, resumes, ..Self::default() }
     }
 
     fn is_under_way(&self, made: &Made) -> bool {
@@ -134,6 +136,16 @@ impl<E: Engine> Loop<E> {
             self.origins.known.remove(&made);
             // Fails only when the runtime is going down, and then nothing changes any more; so below.
             let _ = self.registration.send(Remembrance::Unmade(made));
+        }
+        if std::mem::take(&mut self.origins.resumes) {
+            // The daemon that started it died before it could write that down.
+            let own = self.look.observed.containers.iter().filter(|it| runs(it) && it.definition.is_some());
+            for made in own.map(|it| Made::Process(it.id.clone())) {
+                if !self.origins.known.contains_key(&made) {
+                    self.origins.known.insert(made.clone(), Origin::Doubtful);
+                    self.origins.inherited.insert(made);
+                }
+            }
         }
         // What does not run will begin with what is on disk then.
         for it in self.look.observed.containers.iter().filter(|it| !runs(it)) {
