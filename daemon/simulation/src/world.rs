@@ -281,8 +281,9 @@ impl World {
             it.tests_disk.insert(name.clone(), content);
         }
         it.own.entry(name.clone()).or_default().note(reaction, content);
-        // Of a project that devd does not keep nothing is promised.
-        if it.registered.is_some() || it.life.is_some() {
+        // Of a project that devd does not keep nothing is promised, nor of one whose very first operation was cut off before
+        // a word of it was written down.
+        if it.life.is_some() || (it.registered.is_some() && !it.origins.is_empty()) {
             if reaction != Reaction::None {
                 it.code.insert(name.clone(), content);
             }
