@@ -199,6 +199,12 @@ impl State {
             && !self.services.get(name).is_some_and(|service| service.stopped)
     }
 
+    /// Whether files of a service changed that not all of it has reacted to.
+    pub fn is_behind(&self, service: &ServiceName) -> bool {
+        let mut containers = self.desired.replicas(service).filter_map(|name| self.services.get(&name));
+        containers.any(|state| state.burst.is_some() || state.due != Reaction::None)
+    }
+
     fn is_selected(&self, name: &ServiceName) -> bool {
         match &self.selected {
             None => self.desired.services.contains_key(name),

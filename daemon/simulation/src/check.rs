@@ -41,9 +41,11 @@ impl World {
             let needs =
                 desired.services.get(name).map(|service| service.needs.as_slice()).unwrap_or_default();
             let boxes = &self.engine.stacks[project].boxes;
-            let early = needs.iter().find(|need| {
-                need.service != *name && boxes.iter().any(|it| it.name == need.service && it.starts == 0)
-            });
+            // What is no longer in the files is on its way out, and nothing to wait for.
+            let early =
+                needs.iter().filter(|need| desired.services.contains_key(&need.service)).find(|need| {
+                    need.service != *name && boxes.iter().any(|it| it.name == need.service && it.starts == 0)
+                });
             if let Some(need) = early {
                 let how = format!("{op} before {}", need.service);
                 return self.breaks("what is needed starts first", || how);

@@ -1,6 +1,7 @@
 //! What is due, and whether it goes with devd when that goes.
 
 use crate::engine::Work;
+use crate::origins::{Made, Origin};
 use devd_logic::{Event, Memory, Observed, OpError, OpId, Outcome};
 use devd_proto::RunId;
 
@@ -33,6 +34,8 @@ pub(crate) enum Due {
     FilesKnown(usize),
     /// What is to be remembered is on disk.
     Written(usize, Box<Memory>),
+    /// What something was made from is on disk.
+    Noted(usize, Made, Origin),
     /// devd gets time again.
     Awake,
     /// devd starts.
@@ -56,6 +59,7 @@ impl Due {
             | Self::RunTold(..)
             | Self::FilesKnown(_)
             | Self::Written(..)
+            | Self::Noted(..)
             | Self::Awake => true,
         }
     }

@@ -264,7 +264,8 @@ impl Engine {
             }
             Op::Act(_, id) => {
                 if let Some(it) = self.container(project, id) {
-                    it.content = content;
+                    // One that an earlier life asked for may come after a later restart.
+                    it.content = content.max(it.content);
                 }
             }
             Op::Stop(_, id) => {

@@ -133,8 +133,10 @@ impl Ledger {
     }
 
     /// devd crashed: what it was told and had not done is forgotten, and so is what it had not written down.
-    pub fn crashed(&mut self, now: Moment) {
-        let unwritten = |at: Moment| at + Moment::from_millis(20) > now;
+    ///
+    /// `unwritten` says from when what is still on its way to the disk is: a machine that slept has not written meanwhile.
+    pub fn crashed(&mut self, now: Moment, unwritten: &BTreeSet<Moment>) {
+        let unwritten = |at: Moment| at + Moment::from_millis(20) > now || unwritten.contains(&at);
         for causes in self.causes.values_mut() {
             causes.retain(|it| !matches!(it.cause, Cause::Change(_) | Cause::Request));
         }

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod files;
 pub mod ledger;
 pub mod life;
+mod origins;
 mod project;
 mod reasons;
 mod runs;

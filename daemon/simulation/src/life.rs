@@ -4,6 +4,7 @@ use crate::due::Due;
 use crate::engine::Work;
 use crate::files::PROJECTS;
 use crate::ledger::{Flight, Ledger};
+use crate::origins::{Origins, WRITING};
 use crate::story::{Luck, Step};
 use crate::world::{World, ms};
 use devd_logic::{
@@ -15,8 +16,6 @@ use std::rc::Rc;
 
 /// How long most things take.
 const LATENCY: u32 = 20;
-/// How long it takes until something is on disk.
-const WRITING: u32 = 3;
 
 /// What one life of devd knows of one project.
 #[derive(Debug)]
@@ -30,6 +29,7 @@ pub struct Life {
     /// What it was told that the files say.
     pub(crate) desired: Rc<Desired>,
     pub(crate) files_known: bool,
+    pub(crate) origins: Origins,
 }
 
 impl Life {
@@ -59,6 +59,7 @@ impl World {
             seen: 0,
             desired: Rc::default(),
             files_known: false,
+            origins: Origins::new(&it.origins),
         });
         it.given_up = false;
         it.unread = false;
@@ -103,15 +104,23 @@ impl World {
         self.alive = false;
         self.crashes += 1;
         self.say(|| "devd is dead".to_owned());
+        for project in 0..PROJECTS.len() {
+            self.doubt(project);
+        }
         let now = self.now;
         for (number, project) in self.projects.iter_mut().enumerate() {
             project.life = None;
-            project.ledger.crashed(now);
+            let written =
+                self.queue.iter().filter(|(_, due)| matches!(due, Due::Written(of, _) if *of == number));
+            let unwritten = written.map(|((at, _), _)| at.saturating_sub(ms(WRITING))).collect();
+            project.ledger.crashed(now, &unwritten);
+            if project.origins.is_empty() {
+                // Not even the first operation was written down: what is there is taken as it is.
+                project.code.clear();
+                project.image.clear();
+            }
             project.runs.clear();
             project.unseen.clear();
-            // No life knows which content a process runs that an earlier one started.
-            project.code.clear();
-            project.image.clear();
             // The lease of tests ends with whoever holds it.
             self.engine.stacks[number].environments.values_mut().for_each(|lives| *lives = false);
         }
@@ -127,8 +136,12 @@ impl World {
         if !self.alive {
             return;
         }
-        let due: Vec<_> =
-            self.queue.iter().filter(|(_, due)| matches!(due, Due::Written(..))).map(|(at, _)| *at).collect();
+        let due: Vec<_> = self
+            .queue
+            .iter()
+            .filter(|(_, due)| matches!(due, Due::Written(..) | Due::Noted(..)))
+            .map(|(at, _)| *at)
+            .collect();
         for at in due {
             if let Some(written) = self.queue.remove(&at) {
                 self.of_life(written);
@@ -217,16 +230,25 @@ impl World {
                 if let Some(life) = &mut self.projects[project].life {
                     life.seen = order;
                 }
+                let seen = observed.clone();
                 self.tell(project, Event::Observed(observed), 0);
+                self.origins_seen(project, &seen);
             }
-            Due::Reads(project) => self.read_files(project),
+            Due::Reads(project) => {
+                self.read_files(project);
+                self.compare_origins(project);
+            }
             Due::NoAnswer(project) => self.tell(project, Event::LookFailed, 0),
-            Due::Ends(project, id, result) => self.tell(project, Event::OpFinished { id, result }, 0),
+            Due::Ends(project, id, result) => {
+                self.origin_ends(project, id, result.is_ok());
+                self.tell(project, Event::OpFinished { id, result }, 0);
+            }
             Due::RunBegins(project, run) => self.run_begins(project, run),
             Due::RunEnds(project, run) => self.run_ends(project, run),
             Due::RunTold(project, run, outcome) => self.tell(project, Event::RunEnded { run, outcome }, 0),
             Due::FilesKnown(project) => self.files_known(project),
             Due::Written(project, memory) => self.projects[project].registered = Some(*memory),
+            Due::Noted(project, made, origin) => _ = self.projects[project].origins.insert(made, origin),
             Due::Works(..) | Due::Exits(..) | Due::Checked(_) | Due::Awake | Due::Rise | Due::EngineBack => {}
         }
     }
@@ -333,6 +355,8 @@ impl World {
                 it.unseen.clear();
                 it.code.clear();
                 it.image.clear();
+                it.origins.clear();
+                it.doubtful.clear();
                 self.forget_project(project);
             }
         }
@@ -350,6 +374,7 @@ impl World {
             | Due::RunEnds(project, _)
             | Due::RunTold(project, ..)
             | Due::FilesKnown(project)
+            | Due::Noted(project, ..)
             | Due::Written(project, _) => *project != gone,
             Due::Works(..) | Due::Exits(..) | Due::Checked(_) | Due::Awake | Due::Rise | Due::EngineBack => {
                 true
@@ -365,6 +390,7 @@ impl World {
             return self.breaks("devd acts only on what it has seen since its last act", || op.to_string());
         }
         self.check_operation(project, &op, &desired);
+        self.origin_begins(project, id, &op);
         let flight = Flight { op: op.clone(), order: self.order, at: self.now };
         self.projects[project].ledger.flying.insert(id.0, flight);
         let service = match op.subject() {
@@ -374,6 +400,8 @@ impl World {
         let jinxed =
             service.as_ref().is_some_and(|name| self.projects[project].jinxed.contains(&name.as_str()));
         let (half, rest) = (self.delay(LATENCY), self.delay(1));
+        // No engine does anything sooner than a row is written.
+        let half = half.max(ms(WRITING + 1));
         let refused = |why: &str| Err(OpError::Refused(why.to_owned()));
         let (done, result) = if self.engine.gone {
             (false, Err(OpError::Unreachable))

@@ -3,9 +3,10 @@
 use crate::files::Files;
 use crate::ledger::Ledger;
 use crate::life::Life;
+use crate::origins::{Made, Origin, Saves};
 use devd_logic::{Change, Desired, Memory, replica};
 use devd_proto::{RunId, ServiceName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A run under way.
@@ -50,6 +51,13 @@ pub(crate) struct Project {
     pub(crate) disk: BTreeMap<ServiceName, u32>,
     /// The last of these saves that its tests see.
     pub(crate) tests_disk: BTreeMap<ServiceName, u32>,
+    /// The last saves that each service itself has to take up, on disk and as far as the watcher knows.
+    pub(crate) own: BTreeMap<ServiceName, Saves>,
+    pub(crate) indexed: BTreeMap<ServiceName, Saves>,
+    /// What devd has written down of what was made from which save.
+    pub(crate) origins: BTreeMap<Made, Origin>,
+    /// Services that devd has reason to take for old, though they may not be: it was cut off, or others started them.
+    pub(crate) doubtful: BTreeSet<ServiceName>,
     /// The save that its process has to run, and the one that its image has to hold.
     pub(crate) code: BTreeMap<ServiceName, u32>,
     pub(crate) image: BTreeMap<ServiceName, u32>,

@@ -92,6 +92,9 @@ impl World {
             it.watched.clone_from(&it.tests_disk);
             it.told.clone_from(&it.tests_disk);
         }
+        self.origins_summed(project);
+        let it = &mut self.projects[project];
+        let Some(life) = &mut it.life else { return };
         let mut verdicts = Vec::new();
         for name in suites(project) {
             let service = ServiceName::from(*name);

@@ -27,7 +27,7 @@ pub struct World {
     pub(crate) alive: bool,
     /// How long devd gets no time, and what waits for it.
     stalled: bool,
-    waiting: VecDeque<Due>,
+    pub(crate) waiting: VecDeque<Due>,
     /// After how many more events and effects it crashes, and then for how long, and whether what it asked for is done.
     pub(crate) crash_in: Option<(u32, u32, bool)>,
     pub(crate) deaf: bool,
@@ -280,14 +280,19 @@ impl World {
         if tests {
             it.tests_disk.insert(name.clone(), content);
         }
+        it.own.entry(name.clone()).or_default().note(reaction, content);
+        // Of a project that devd does not keep nothing is promised, nor of one whose very first operation was cut off before
+        // a word of it was written down.
+        if it.life.is_some() || (it.registered.is_some() && !it.origins.is_empty()) {
+            if reaction != Reaction::None {
+                it.code.insert(name.clone(), content);
+            }
+            if reaction == Reaction::Rebuild {
+                it.image.insert(name.clone(), content);
+            }
+        }
         if !known {
             return;
-        }
-        if reaction != Reaction::None {
-            it.code.insert(name.clone(), content);
-        }
-        if reaction == Reaction::Rebuild {
-            it.image.insert(name.clone(), content);
         }
         let path = format!("{service}/{content}");
         let change =
@@ -295,6 +300,9 @@ impl World {
         if self.overflow && !pushed {
             it.unseen.push((change, content));
         } else {
+            if let Some(own) = it.own.get(&change.service) {
+                it.indexed.insert(change.service.clone(), *own);
+            }
             it.watched.insert(
                 change.service.clone(),
                 it.tests_disk.get(&change.service).copied().unwrap_or_default(),
@@ -311,6 +319,7 @@ impl World {
         for project in 0..PROJECTS.len() {
             let it = &mut self.projects[project];
             it.watched.clone_from(&it.tests_disk);
+            it.indexed.clone_from(&it.own);
             for (mut change, content) in std::mem::take(&mut it.unseen) {
                 change.pushed = false;
                 self.later(ms(5), Due::Tell(project, Event::Changed(change), content));
@@ -339,6 +348,7 @@ impl World {
         }
         // Whoever starts it wants it, and devd may not.
         self.projects[project].ledger.stopped.remove(&name);
+        self.projects[project].doubtful.insert(name.clone());
         self.give(project, &name, Cause::Surplus);
         self.hint(project);
     }
@@ -411,7 +421,10 @@ impl World {
             return true;
         }
         if let Some((_, due)) = self.queue.pop_first() {
-            if self.stalled && due.is_of_this_life() && !matches!(due, Due::Awake | Due::Written(..)) {
+            if self.stalled
+                && due.is_of_this_life()
+                && !matches!(due, Due::Awake | Due::Written(..) | Due::Noted(..))
+            {
                 self.waiting.push_back(due);
             } else {
                 self.comes(due);
@@ -462,6 +475,7 @@ impl World {
             | Due::RunEnds(..)
             | Due::RunTold(..)
             | Due::FilesKnown(_)
+            | Due::Noted(..)
             | Due::Written(..) => self.of_life(due),
         }
     }

@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 /// A database of each version, the first one first. A new version is a new file here.
-const DATABASES: &[&str] = &[include_str!("golden/v1.sql"), include_str!("golden/v2.sql")];
+const DATABASES: &[&str] =
+    &[include_str!("golden/v1.sql"), include_str!("golden/v2.sql"), include_str!("golden/v3.sql")];
 
 /// A state folder with the database of a version, from 1.
 fn folder_of(version: usize) -> TempDir {
@@ -84,6 +85,16 @@ async fn a_database_of_each_earlier_version_loads_and_a_copy_of_it_stays() {
         };
         assert_eq!(history.projects().await.unwrap(), [registration], "version {version}");
         assert_eq!(history.next_number(&"shop".into()).await.unwrap(), 2);
+        let origins = Origins::from([
+            (Made::Image("api".into()), Some("1 00000000000000000000000000000003".into())),
+            (
+                Made::Process("4bf1".into()),
+                Some("1 00000000000000000000000000000001 00000000000000000000000000000002".into()),
+            ),
+            (Made::Process("9c02".into()), None),
+        ]);
+        let expected = if version > 2 { origins } else { Origins::new() };
+        assert_eq!(history.origins(&"shop".into()).await.unwrap(), expected, "version {version}");
 
         let copies = beginning(&folder, "history.db.v");
         let old = version < DATABASES.len();

@@ -11,6 +11,7 @@ mod golden_tests;
 #[cfg(test)]
 mod log_tests;
 mod logs;
+mod origins;
 mod projects;
 mod retention;
 mod runs;
@@ -24,6 +25,7 @@ mod trouble_tests;
 pub use error::HistoryError;
 pub use follow::LogReader;
 pub use logs::{LogWriter, MAX_LOG_BYTES};
+pub use origins::{Made, Origins};
 pub use projects::Registration;
 pub use retention::{
     MAX_AGE, MAX_DATABASE_BYTES, MAX_LOGS_BYTES, RUNS_IN_ALL, RUNS_KEPT_ANYWAY, RUNS_PER_SERVICE,
@@ -156,6 +158,29 @@ impl History {
     pub async fn remove_project(&self, name: &ProjectName) -> Result<(), HistoryError> {
         let name = name.clone();
         self.write(None, move |store| projects::remove(store, &name)).await
+    }
+
+    /// What a registered project's processes and images were made from.
+    pub async fn origins(&self, project: &ProjectName) -> Result<Origins, HistoryError> {
+        let project = project.clone();
+        self.call(move |store| origins::all(&store.connection, &project)).await
+    }
+
+    /// Keeps what something was made from; `None` while that is being decided.
+    pub async fn save_origin(
+        &self,
+        project: &ProjectName,
+        made: Made,
+        content: Option<String>,
+    ) -> Result<(), HistoryError> {
+        let project = project.clone();
+        self.write(None, move |store| origins::save(store, &project, &made, content.as_deref())).await
+    }
+
+    /// Forgets what something was made from that is gone.
+    pub async fn remove_origin(&self, project: &ProjectName, made: Made) -> Result<(), HistoryError> {
+        let project = project.clone();
+        self.write(None, move |store| origins::remove(store, &project, &made)).await
     }
 
     /// The registered projects by name.

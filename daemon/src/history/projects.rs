@@ -41,7 +41,10 @@ pub(super) fn save(store: &mut Store, registration: &Registration) -> Result<(),
 }
 
 pub(super) fn remove(store: &mut Store, name: &ProjectName) -> Result<(), HistoryError> {
-    store.connection.execute("DELETE FROM projects WHERE name = ?1", [name.as_str()])?;
+    let transaction = store.connection.transaction()?;
+    transaction.execute("DELETE FROM projects WHERE name = ?1", [name.as_str()])?;
+    transaction.execute("DELETE FROM origins WHERE project = ?1", [name.as_str()])?;
+    transaction.commit()?;
     Ok(())
 }
 

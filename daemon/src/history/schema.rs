@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     // Runs of some of the tests, picked by arguments, say nothing of the whole.
     "ALTER TABLE runs ADD COLUMN partial INTEGER NOT NULL DEFAULT 0",
+    // Which content of the files a process began with, and an image was built from.
+    include_str!("origins.sql"),
 ];
 
 /// Copies of earlier versions that are kept, and as many broken ones.

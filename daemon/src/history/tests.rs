@@ -191,8 +191,19 @@ async fn projects_are_saved_replaced_and_forgotten() {
     history.save_project(&blog).await.unwrap();
     shop.stopped.insert("db".into());
     history.save_project(&shop).await.unwrap();
+    let blog_name = blog.name.clone();
     assert_eq!(open(&folder).projects().await.unwrap(), [blog, shop.clone()]);
-    history.remove_project(&"blog".into()).await.unwrap();
+    let process = Made::Process("4bf1".into());
+    for project in [&shop.name, &blog_name] {
+        history.save_origin(project, process.clone(), None).await.unwrap();
+        history.save_origin(project, process.clone(), Some("1 a b".into())).await.unwrap();
+        history.save_origin(project, Made::Image("api".into()), Some("1 c".into())).await.unwrap();
+    }
+    history.remove_origin(&shop.name, Made::Image("api".into())).await.unwrap();
+    history.remove_project(&blog_name).await.unwrap();
+    let origins = Origins::from([(process, Some("1 a b".into()))]);
+    assert_eq!(open(&folder).origins(&shop.name).await.unwrap(), origins);
+    assert_eq!(history.origins(&blog_name).await.unwrap(), Origins::new(), "they go with their project");
     // One that cannot be read does not take the others along, nor does its secret get out.
     beside(&folder)
         .execute("INSERT INTO projects VALUES ('odd', '{\"dir\": \"hush\"', NULL, '[]', '{}')", [])
@@ -269,7 +280,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     drop(open(&folder));
     beside(&folder).pragma_update(None, "user_version", 99).unwrap();
     let error = History::open(&folder.path().join("devd")).unwrap_err();
-    assert!(matches!(error, HistoryError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, HistoryError::Newer { found: 99, known: 3, .. }), "{error}");
     assert_eq!(
         fs::read_dir(folder.path().join("devd"))
             .unwrap()

@@ -78,6 +78,7 @@ impl<E: Engine> Executor<E> {
                 _ => Progress::none(),
             };
             let work = async {
+                let load = whole(&watcher, &blueprint, &op, load).await?;
                 bring(&engine, &op, &load, false).await?;
                 if let Op::Stop(name, id) | Op::Restart(name, id) | Op::Remove(name, id) = &op
                     && let Some(service) = blueprint.service(name)
@@ -273,6 +274,24 @@ async fn react<E: Engine>(
         }
         Some(OnChange::Restart | OnChange::Rebuild | OnChange::None) | None => Ok(()),
     }
+}
+
+/// What an operation brings, also where that is every file that is copied on a change.
+async fn whole(
+    watcher: &Watcher,
+    blueprint: &Blueprint,
+    op: &Op,
+    mut load: Load,
+) -> Result<Load, EngineError> {
+    if let Op::Start(name, _) | Op::Restart(name, _) | Op::Act(name, _) = op
+        && load.all
+        && let Some(service) = blueprint.service(name)
+    {
+        let developed = watcher.developed(&blueprint.name, &replica::service(name)).await;
+        let developed = developed.map_err(|error| EngineError::Refused(error.to_string()))?;
+        load.files.extend(sync::copied(service, developed));
+    }
+    Ok(load)
 }
 
 /// Copies the files that an operation brings with it, before it; or removes in the container what is gone on the host,

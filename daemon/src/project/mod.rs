@@ -4,6 +4,7 @@
 
 pub mod executor;
 pub mod follow;
+mod origins;
 pub mod publish;
 mod requests;
 pub mod run;

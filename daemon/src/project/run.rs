@@ -2,6 +2,7 @@
 //! stand. It awaits nothing but its inputs.
 
 use super::executor::Executor;
+use super::origins::Origins;
 use super::publish::Publisher;
 use super::runs::Live;
 use super::sync::{Load, Pending};
@@ -10,13 +11,13 @@ use crate::blueprint::Blueprint;
 use crate::clock::{self, Clock};
 use crate::engine::spec::Act;
 use crate::engine::{Engine, Look, Progress};
-use crate::history::{History, Registration};
+use crate::history::{self, History, Made, Registration};
 use crate::hub::Hub;
 use crate::system::metrics::Metrics;
 use crate::warm::Job;
 use crate::warm::machine::Machine;
 use crate::warm::pool::Pool;
-use crate::watch::{Action, Change, Watcher};
+use crate::watch::{Action, Change, Part, Watcher};
 use devd_logic::{Effect, Event, Limits, Memory, Moment, Op, OpId, Reaction, State};
 use devd_proto::{Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, What};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -63,6 +64,10 @@ pub async fn start<E: Engine>(
             1
         }
     };
+    let origins = surroundings.history.origins(&name).await.unwrap_or_else(|error| {
+        tracing::error!(project = %name, %error, "what changed while devd was not running cannot be known");
+        history::Origins::new()
+    });
     let clock = Clock::start();
     let publisher = Publisher::new(clock, &blueprint, surroundings.hub.clone());
     let handle_status = publisher.subscribe();
@@ -91,6 +96,7 @@ pub async fn start<E: Engine>(
         live: BTreeMap::new(),
         queued: BTreeMap::new(),
         pending: Pending::default(),
+        origins: Origins::new(origins),
         put_away: VecDeque::new(),
         restarting: BTreeMap::new(),
         saved: BTreeMap::new(),
@@ -138,11 +144,12 @@ pub(super) struct Loop<E> {
     pub(super) pool: Pool<E>,
     pub(super) registration: mpsc::UnboundedSender<Remembrance>,
     pub(super) publisher: Publisher,
-    look: Look,
+    pub(super) look: Look,
     pub(super) live: BTreeMap<RunId, Live>,
     /// Runs that were asked for and have not begun.
     pub(super) queued: BTreeMap<RunId, Run>,
-    pending: Pending,
+    pub(super) pending: Pending,
+    pub(super) origins: Origins,
     /// The containers that were removed last.
     put_away: VecDeque<String>,
     /// Restarts under way, with the moment of the change that caused each.
@@ -223,6 +230,7 @@ impl<E: Engine> Loop<E> {
                 self.look = *look;
                 self.publisher.publish_starts(&observed);
                 self.step(Event::Observed(Box::new(observed)));
+                self.origins_seen();
             }
             Message::Loaded(blueprint) => self.loaded(blueprint),
             Message::Source(source) => {
@@ -236,6 +244,7 @@ impl<E: Engine> Loop<E> {
             Message::Changed(changes) => self.changed(changes),
             Message::FilesKnown => {
                 self.files_known = true;
+                self.origins_summed();
                 self.compare();
             }
             Message::Recalled(runs) => {
@@ -273,6 +282,10 @@ impl<E: Engine> Loop<E> {
         {
             self.pending.ended(service, result.is_ok());
         }
+        let ended = match &event {
+            Event::OpFinished { id, result } => Some((*id, result.is_ok())),
+            _ => None,
+        };
         if let Event::OpFinished { id, result } = &event
             && let Some(since) = self.restarting.remove(id)
             && result.is_ok()
@@ -298,6 +311,9 @@ impl<E: Engine> Loop<E> {
                 | Op::Act(_, _)
                 | Op::RemoveEnvironment(_) => {}
             }
+        }
+        if let Some((id, done)) = ended {
+            self.origin_ends(id, done);
         }
         self.step(event);
     }
@@ -341,6 +357,7 @@ impl<E: Engine> Loop<E> {
                     }
                     _ => Load::default(),
                 };
+                self.origin_begins(id, &op);
                 self.executor.perform(id, op, &self.blueprint, load);
             }
             Effect::Probe { service, started } => {
@@ -397,6 +414,7 @@ impl<E: Engine> Loop<E> {
             self.pool.discard(&service);
             self.keep_ready(&service);
         }
+        self.compare_origins();
         self.compare();
     }
 
@@ -512,6 +530,10 @@ impl<E: Engine> Loop<E> {
 pub(super) enum Remembrance {
     /// This.
     Keep(Box<Registration>),
+    /// What something was made from; `None` while nobody knows.
+    Made(Made, Option<String>),
+    /// Something that was made is gone.
+    Unmade(Made),
     /// What was said before: this is answered when it is on disk.
     Written(oneshot::Sender<()>),
     /// Nothing. Whoever took it down is answered when that is so on disk: nobody else sees to it, for a client may be
@@ -530,6 +552,16 @@ async fn save(
             Remembrance::Keep(registration) => {
                 if let Err(error) = history.save_project(&registration).await {
                     tracing::error!(%project, %error, "the project could not be remembered");
+                }
+            }
+            Remembrance::Made(made, content) => {
+                if let Err(error) = history.save_origin(&project, made, content).await {
+                    tracing::warn!(%project, %error, "what a process began with could not be remembered");
+                }
+            }
+            Remembrance::Unmade(made) => {
+                if let Err(error) = history.remove_origin(&project, made).await {
+                    tracing::warn!(%project, %error, "what is gone could not be forgotten");
                 }
             }
             Remembrance::Written(reply) => {
@@ -555,10 +587,10 @@ fn relative(root: &Path, path: &Path) -> String {
 }
 
 fn reaction(action: Action) -> Reaction {
-    match action {
-        Action::None => Reaction::None,
-        Action::Signal | Action::Exec | Action::Sync | Action::SyncExec => Reaction::Act,
-        Action::SyncRestart | Action::Restart => Reaction::Restart,
-        Action::Rebuild => Reaction::Rebuild,
+    match action.part() {
+        None => Reaction::None,
+        Some(Part::Acted) => Reaction::Act,
+        Some(Part::Process) => Reaction::Restart,
+        Some(Part::Image) => Reaction::Rebuild,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::blueprint::Blueprint;
 use crate::watch::{Action, Change};
-use devd_compose::model::{Service, WatchAction, WatchExec, WatchRule};
+use devd_compose::model::{OnChange, Service, WatchAction, WatchExec, WatchRule};
 use devd_logic::replica;
 use devd_proto::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ pub struct Load {
     exec_rules: BTreeSet<usize>,
     /// The change asked for more than copying: what the service's `on_change` says.
     pub on_change: bool,
+    /// Nobody knows which files changed: every one that is copied on a change.
+    pub all: bool,
 }
 
 /// What is still to be copied, by container, as [`replica`] names them.
@@ -48,9 +50,17 @@ fn target(service: &Service, rule: &WatchRule, path: &Path) -> Option<String> {
 
 /// Of these files, each with its rule, those that a new container is given at once, with where they belong.
 pub fn at_first(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<String, PathBuf> {
-    let rules = service.develop.as_ref().map(|develop| develop.watch.as_slice()).unwrap_or_default();
     let wanted = files.into_iter().filter_map(|(index, path)| {
-        let rule = rules.get(index).filter(|rule| syncs_first(rule))?;
+        let rule = rules(service).get(index).filter(|rule| syncs_first(rule))?;
+        Some((target(service, rule, &path)?, path))
+    });
+    wanted.collect()
+}
+
+/// Of these files, each with its rule, those that are copied when they change, with where they belong.
+pub fn copied(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<String, PathBuf> {
+    let wanted = files.into_iter().filter_map(|(index, path)| {
+        let rule = rules(service).get(index).filter(|rule| syncs(rule))?;
         Some((target(service, rule, &path)?, path))
     });
     wanted.collect()
@@ -58,8 +68,15 @@ pub fn at_first(service: &Service, files: Vec<(usize, PathBuf)>) -> BTreeMap<Str
 
 /// Whether a rule has files copied before anything changes.
 pub fn syncs_first(rule: &WatchRule) -> bool {
-    let syncs = matches!(rule.action, WatchAction::Sync | WatchAction::SyncRestart | WatchAction::SyncExec);
-    rule.initial_sync && syncs
+    rule.initial_sync && syncs(rule)
+}
+
+fn syncs(rule: &WatchRule) -> bool {
+    matches!(rule.action, WatchAction::Sync | WatchAction::SyncRestart | WatchAction::SyncExec)
+}
+
+fn rules(service: &Service) -> &[WatchRule] {
+    service.develop.as_ref().map(|develop| develop.watch.as_slice()).unwrap_or_default()
 }
 
 impl Load {
@@ -69,11 +86,7 @@ impl Load {
         blueprint: &'a Blueprint,
         service: &ServiceName,
     ) -> impl Iterator<Item = &'a WatchExec> {
-        let rules = blueprint
-            .service(service)
-            .and_then(|service| service.develop.as_ref())
-            .map(|it| it.watch.as_slice());
-        let rules = rules.unwrap_or_default();
+        let rules = blueprint.service(service).map(rules).unwrap_or_default();
         self.exec_rules.iter().filter_map(|index| rules.get(*index)?.exec.as_ref())
     }
 
@@ -81,6 +94,7 @@ impl Load {
         self.files.extend(other.files);
         self.exec_rules.extend(other.exec_rules);
         self.on_change |= other.on_change;
+        self.all |= other.all;
     }
 }
 
@@ -98,10 +112,26 @@ impl Pending {
         }
     }
 
+    /// Takes note that some files changed while nobody was there to see which.
+    pub fn note_all(&mut self, blueprint: &Blueprint, name: &ServiceName) {
+        let Some(service) = blueprint.service(name) else { return };
+        let rules = rules(service);
+        let executes = rules.iter().enumerate().filter(|(_, rule)| rule.action == WatchAction::SyncExec);
+        let load = Load {
+            files: BTreeMap::new(),
+            exec_rules: executes.map(|(index, _)| index).collect(),
+            on_change: matches!(service.x_devd.on_change, Some(OnChange::Signal(_) | OnChange::Exec(_))),
+            all: rules.iter().any(syncs),
+        };
+        for name in replicas(blueprint, name) {
+            self.waiting.entry(name).or_default().merge(load.clone());
+        }
+    }
+
     fn note_sync(&mut self, blueprint: &Blueprint, change: &Change) {
         let Some(service) = blueprint.service(&change.service) else { return };
-        let rules = service.develop.as_ref().map(|develop| develop.watch.as_slice()).unwrap_or_default();
-        let Some((index, rule)) = change.develop.and_then(|index| Some((index, rules.get(index)?))) else {
+        let Some((index, rule)) = change.develop.and_then(|index| Some((index, rules(service).get(index)?)))
+        else {
             return;
         };
         let target = target(service, rule, &change.path);

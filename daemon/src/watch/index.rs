@@ -1,6 +1,7 @@
 //! What is known of a project's watched files: their content, and the digest of each service's share of them.
 
 use super::content::{self, Hash, Stat};
+use super::project::{Contents, Part};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -15,9 +16,9 @@ pub(super) struct Index {
     root: PathBuf,
     folders: BTreeMap<PathBuf, Files>,
     /// The sets of services that share files. There are few of them, so that a file holds a number.
-    classes: Vec<Box<[u16]>>,
-    /// For each service the sum of its files: a sum, so that one file can be taken out and put back.
-    sums: Vec<u128>,
+    classes: Vec<Box<[Member]>>,
+    /// For each service the sums of its files: sums, so that one file can be taken out and put back.
+    sums: Vec<Sums>,
     files: usize,
     unread: usize,
 }
@@ -28,6 +29,32 @@ struct Files {
     watched: bool,
     /// Sorted by name.
     entries: Vec<Entry>,
+}
+
+/// A service that a file concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its place among the project's services.
+    pub(super) service: u16,
+    /// What of the service itself the file goes into; none when only its tests see it.
+    pub(super) part: Option<Part>,
+}
+
+/// What a service's files sum up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    /// Those of the service and of its tests.
+    all: u128,
+    own: Contents,
+}
+
+/// What is on disk for one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Digest {
+    /// For the service and its tests.
+    pub(super) all: u128,
+    /// For the service itself.
+    pub(super) own: Contents,
 }
 
 /// One file.
@@ -54,7 +81,7 @@ pub(super) enum Known {
 impl Index {
     /// An empty index. Digests name files relative to `root`.
     pub(super) fn new(root: &Path, services: usize) -> Self {
-        Self { root: root.to_owned(), sums: vec![0; services], ..Self::default() }
+        Self { root: root.to_owned(), sums: vec![Sums::default(); services], ..Self::default() }
     }
 
     /// How many files there are.
@@ -67,9 +94,10 @@ impl Index {
         self.unread
     }
 
-    /// The digest of a service's files.
-    pub(super) fn digest(&self, service: usize) -> Option<String> {
-        (self.unread == 0).then(|| self.sums.get(service).map(|sum| format!("{sum:032x}"))).flatten()
+    /// The digest of a service's files; none while there are files that were not read yet.
+    pub(super) fn digest(&self, service: usize) -> Option<Digest> {
+        let sums = self.sums.get(service).filter(|_| self.unread == 0)?;
+        Some(Digest { all: sums.all, own: sums.own })
     }
 
     /// Whether a folder is watched.
@@ -113,7 +141,7 @@ impl Index {
     }
 
     /// Adds a file that was not read yet, or says who its services are now.
-    pub(super) fn put(&mut self, folder: &Path, name: &OsStr, members: &[u16]) {
+    pub(super) fn put(&mut self, folder: &Path, name: &OsStr, members: &[Member]) {
         let class = self.class(members);
         if !self.folders.contains_key(folder) {
             self.folders.insert(folder.to_owned(), Files::default());
@@ -142,7 +170,7 @@ impl Index {
     }
 
     /// Adds the files of a folder of which nothing is known yet; false when something is.
-    pub(super) fn fill(&mut self, folder: &Path, names: &[(OsString, Vec<u16>)]) -> bool {
+    pub(super) fn fill(&mut self, folder: &Path, names: &[(OsString, Vec<Member>)]) -> bool {
         let classes: Vec<u16> = names.iter().map(|(_, members)| self.class(members)).collect();
         let Some(files) = self.folders.get_mut(folder).filter(|files| files.entries.is_empty()) else {
             return false;
@@ -162,7 +190,7 @@ impl Index {
     }
 
     /// The number of a set of services.
-    fn class(&mut self, members: &[u16]) -> u16 {
+    fn class(&mut self, members: &[Member]) -> u16 {
         let known = self.classes.iter().position(|class| **class == *members);
         let class = known.unwrap_or_else(|| {
             self.classes.push(members.into());
@@ -243,8 +271,11 @@ impl Index {
     }
 
     fn sum(&mut self, class: u16, change: impl Fn(u128) -> u128) {
-        for service in self.classes.get(usize::from(class)).into_iter().flatten() {
-            if let Some(sum) = self.sums.get_mut(usize::from(*service)) {
+        for member in self.classes.get(usize::from(class)).into_iter().flatten() {
+            let Some(sums) = self.sums.get_mut(usize::from(member.service)) else { continue };
+            sums.all = change(sums.all);
+            if let Some(part) = member.part {
+                let sum = sums.own.part_mut(part);
                 *sum = change(*sum);
             }
         }

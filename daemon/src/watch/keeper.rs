@@ -7,6 +7,7 @@
 use super::{
     barrier::{Barriers, Gate, Reading, Then},
     cookie::Cookies,
+    index::Digest,
     pending::Pending,
     project::{Change, Notice, Placed, WatchSet, Why},
     reader,
@@ -55,7 +56,7 @@ pub(super) enum Command {
 }
 
 /// The digests of all projects that were read completely.
-pub(super) type Digests = Arc<Mutex<BTreeMap<ProjectName, BTreeMap<ServiceName, String>>>>;
+pub(super) type Digests = Arc<Mutex<BTreeMap<ProjectName, BTreeMap<ServiceName, Digest>>>>;
 
 /// The state of the thread.
 #[derive(Debug)]
@@ -310,7 +311,7 @@ impl Keeper {
     pub(super) fn publish(&self, name: &ProjectName) {
         let Some(project) = self.projects.get(name) else { return };
         let services = project.rules.services.iter().enumerate();
-        let known: Option<BTreeMap<ServiceName, String>> = services
+        let known: Option<BTreeMap<ServiceName, Digest>> = services
             .map(|(index, service)| Some((service.watch.service.clone(), project.index.digest(index)?)))
             .collect();
         match known {
@@ -324,7 +325,7 @@ impl Keeper {
         _ = self.out.send(notice);
     }
 
-    fn digests(&self) -> std::sync::MutexGuard<'_, BTreeMap<ProjectName, BTreeMap<ServiceName, String>>> {
+    fn digests(&self) -> std::sync::MutexGuard<'_, BTreeMap<ProjectName, BTreeMap<ServiceName, Digest>>> {
         self.digests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

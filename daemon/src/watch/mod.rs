@@ -29,6 +29,7 @@ pub use project::*;
 
 use devd_proto::{ProjectName, ServiceName};
 use inbox::Inbox;
+use index::Digest;
 use keeper::{Command, Digests, Input, Keeper};
 use std::{
     path::{Path, PathBuf},
@@ -138,8 +139,23 @@ impl Watcher {
     /// The digest of everything that a service and its suite watch. None until everything was read once. Two
     /// contents have the same digest only when they are the same, whatever happened in between.
     pub fn digest(&self, project: &ProjectName, service: &ServiceName) -> Option<String> {
+        self.known(project, service).map(|digest| format!("{:032x}", digest.all))
+    }
+
+    /// What is on disk for a service itself, its tests aside; none until everything was read once.
+    pub fn contents(&self, project: &ProjectName, service: &ServiceName) -> Option<Contents> {
+        self.known(project, service).map(|digest| digest.own)
+    }
+
+    /// Has what is on disk for a service be this, for simulations, in which nothing is watched.
+    pub fn pretend(&self, project: &ProjectName, service: &ServiceName, all: u128, own: Contents) {
+        let mut digests = self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.entry(project.clone()).or_default().insert(service.clone(), Digest { all, own });
+    }
+
+    fn known(&self, project: &ProjectName, service: &ServiceName) -> Option<Digest> {
         let digests = self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        digests.get(project)?.get(service).cloned()
+        digests.get(project)?.get(service).copied()
     }
 
     /// Resolves when every change of the file system up to now was handled, and its notices were sent.

@@ -167,6 +167,51 @@ impl Action {
     }
 }
 
+impl Action {
+    /// What of a service a file goes into that has this done when it changes.
+    pub fn part(self) -> Option<Part> {
+        match self {
+            Self::None => None,
+            Self::Signal | Self::Exec | Self::Sync | Self::SyncExec => Some(Part::Acted),
+            Self::SyncRestart | Self::Restart => Some(Part::Process),
+            Self::Rebuild => Some(Part::Image),
+        }
+    }
+}
+
+/// What of a service a file goes into, the weaker first: what a change of it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The process takes it up while it runs, when it is told to.
+    Acted,
+    /// The process reads it when it starts.
+    Process,
+    /// It goes into the image.
+    Image,
+}
+
+/// What is on disk for a service itself: a sum for each part. Two are the same only when the files are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// [`Part::Acted`].
+    pub acted: u128,
+    /// [`Part::Process`].
+    pub process: u128,
+    /// [`Part::Image`].
+    pub image: u128,
+}
+
+impl Contents {
+    /// The sum of a part.
+    pub(super) fn part_mut(&mut self, part: Part) -> &mut u128 {
+        match part {
+            Part::Acted => &mut self.acted,
+            Part::Process => &mut self.process,
+            Part::Image => &mut self.image,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

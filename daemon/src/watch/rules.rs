@@ -2,6 +2,7 @@
 
 use super::{
     ignore::GitReader,
+    index::Member,
     project::{Action, DevelopRule, Root, RootKind, ServiceWatch, TestsEffect, WatchSet},
     sight::{Folder, Reason, Sight, Sights},
 };
@@ -165,18 +166,20 @@ impl Rules {
     }
 
     /// The services for which a change of a file does anything.
-    pub(super) fn members(&self, around: &Folder, path: &Path, name: &OsStr) -> Vec<u16> {
+    pub(super) fn members(&self, around: &Folder, path: &Path, name: &OsStr) -> Vec<Member> {
         let sights = self.sights(around, path, name, false);
-        let concerned = sights.of.iter().filter(|(index, sight)| {
-            let Some(service) = self.services.get(usize::from(*index)) else { return false };
+        let concerned = sights.of.iter().filter_map(|(index, sight)| {
+            let service = self.services.get(usize::from(*index))?;
             if !sight.reaches() && !sight.named {
-                return false;
+                return None;
             }
             let judgement = self.judge(service, sight, path);
-            service.actions(&judgement.service).iter().any(|(action, _)| *action != Action::None)
-                || service.tests(&judgement.tests).runs()
+            let actions = service.actions(&judgement.service);
+            let part = actions.iter().filter_map(|(action, _)| action.part()).max();
+            let concerns = part.is_some() || service.tests(&judgement.tests).runs();
+            concerns.then_some(Member { service: *index, part })
         });
-        concerned.map(|(index, _)| *index).collect()
+        concerned.collect()
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{
     builtin,
     ignore::Marks,
-    index::{Index, Known},
+    index::{Index, Known, Member},
     sight::Folder,
     source::Touch,
     watched::{Batch, Watched},
@@ -107,7 +107,7 @@ impl Watched {
         &mut self,
         batch: &mut Batch,
         folder: &Folder,
-        files: &[(OsString, Vec<u16>)],
+        files: &[(OsString, Vec<Member>)],
         report: bool,
         older: Option<&Index>,
     ) {

@@ -7,6 +7,7 @@ mod bases;
 mod branch_switch;
 mod ci;
 mod citizen;
+mod content;
 mod example;
 mod follow;
 mod hooks;

@@ -13,7 +13,7 @@ use devdd::project::run::{self, Surroundings};
 use devdd::project::{Also, Handle, Message, Request, Verb};
 use devdd::system::metrics::Metrics;
 use devdd::warm::machine::Machine;
-use devdd::watch::{Action, Change, ChangeKind, TestsEffect};
+use devdd::watch::{Action, Change, ChangeKind, Contents, Part, TestsEffect};
 use futures_util::StreamExt as _;
 use regex::{Captures, Regex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -53,6 +53,10 @@ struct World<'a> {
     versions: [usize; 2],
     /// Services that the user stopped, for so long that it is written down.
     stopped: BTreeSet<(usize, usize)>,
+    /// What is on disk for each project's main service: how often each part of it was saved, and all of it.
+    disk: [(Contents, u128); 2],
+    /// What must have been made after which line of the journal, by project: its process, its image.
+    owed: [[usize; 2]; 2],
     log: Vec<String>,
     engine_gone: bool,
 }
@@ -86,6 +90,9 @@ pub(crate) fn play(house: &House, story: &Story) -> Told {
         ended: Arc::default(),
         versions: [0; 2],
         stopped: BTreeSet::new(),
+        // Files that are not there are no content.
+        disk: [(Contents { acted: 0, process: 1, image: 1 }, 2); 2],
+        owed: [[0; 2]; 2],
         log: Vec::new(),
         engine_gone: false,
     };
@@ -128,9 +135,15 @@ impl World<'_> {
                 for step in steps.by_ref() {
                     self.log.push(format!("-- {step:?}"));
                     match step {
-                        Step::Crash => return Ok(false),
-                        Step::End => {
-                            life.close().await;
+                        Step::Crash(saved) | Step::End(saved) => {
+                            if let Step::End(_) = step {
+                                life.close().await;
+                            }
+                            let kept = self.history.projects().await.unwrap();
+                            for (project, action) in saved {
+                                let is_kept = kept.iter().any(|it| it.name.as_str() == PROJECTS[*project]);
+                                self.write(*project, *action, is_kept);
+                            }
                             return Ok(false);
                         }
                         _ => self.happens(&life, step).await?,
@@ -190,6 +203,7 @@ impl World<'_> {
             metrics: Metrics::new(),
             machine: Arc::new(Machine::new(1 << 30, Duration::from_secs(900), 2)),
         };
+        (0..PROJECTS.len()).for_each(|project| self.read(project));
         let handles = Arc::<Mutex<BTreeMap<usize, Handle>>>::default();
         let (weather, listening) = (Arc::clone(&self.weather), Arc::clone(&handles));
         let mut changes = self.fake.changes();
@@ -252,6 +266,34 @@ impl World<'_> {
         }
     }
 
+    /// The watcher has read what is on disk.
+    fn read(&self, project: usize) {
+        let [main, other] = SERVICES[project].map(ServiceName::from);
+        let name = PROJECTS[project].into();
+        let (own, all) = self.disk[project];
+        self.house.watcher.pretend(&name, &main, all, own);
+        self.house.watcher.pretend(&name, &other, 0, Contents::default());
+    }
+
+    /// A file of a project's main service is another one. Only of a project that devd keeps anything is promised.
+    fn write(&mut self, project: usize, action: Action, kept: bool) {
+        let now = if kept { self.fake.journal().len() } else { 0 };
+        let (own, all) = &mut self.disk[project];
+        *all += 1;
+        match action.part() {
+            None => {}
+            Some(Part::Acted) => own.acted += 1,
+            Some(Part::Process) => {
+                own.process += 1;
+                self.owed[project][0] = now;
+            }
+            Some(Part::Image) => {
+                own.image += 1;
+                self.owed[project] = [now; 2];
+            }
+        }
+    }
+
     async fn happens(&mut self, life: &Life, step: &Step) -> Result<(), Broken> {
         match step {
             Step::Wait(time) => tokio::time::sleep(Duration::from_millis(*time)).await,
@@ -261,6 +303,8 @@ impl World<'_> {
                 }
             }
             Step::Save { project, action, pushed } => {
+                self.write(*project, *action, life.handle(*project).is_some());
+                self.read(*project);
                 return self.save(life, *project, *action, *pushed).await;
             }
             Step::Kill { project, service } => self.fake.kill(&container(*project, *service)),
@@ -310,7 +354,7 @@ impl World<'_> {
             }
             Step::Luck(luck) => self.weather.lock().unwrap().luck.extend(luck),
             Step::Delays(delays) => self.weather.lock().unwrap().delays.extend(delays),
-            Step::Crash | Step::End => {}
+            Step::Crash(_) | Step::End(_) => {}
         }
         Ok(())
     }
@@ -348,6 +392,8 @@ impl World<'_> {
 
     async fn up(&mut self, life: &Life, project: usize) {
         if life.handle(project).is_none() {
+            // Images that were left behind are taken as they are.
+            self.owed[project] = [0; 2];
             let memory = Memory { selected: Some(BTreeSet::new()), ..Memory::default() };
             self.launch(life, project, memory).await;
         }
@@ -455,6 +501,7 @@ impl World<'_> {
                 }
             }
         }
+        self.check_content(life)?;
         // Beside those that stand ready, and one that is being made for each.
         let handles = (0..PROJECTS.len()).filter_map(|project| Some((project, life.handle(project)?)));
         let statuses = handles.map(|(project, handle)| (project, handle.status()));
@@ -483,6 +530,30 @@ impl World<'_> {
             Some(run) => broken("every run ends", run.id.as_str()),
             None => Ok(()),
         }
+    }
+
+    /// What runs began after the last save that it has to read, and so was what it runs from built.
+    fn check_content(&self, life: &Life) -> Result<(), Broken> {
+        let journal = self.fake.journal();
+        for (project, [process, image]) in self.owed.iter().enumerate() {
+            if life.handle(project).is_none() {
+                continue;
+            }
+            let name = container(project, 0);
+            let begins =
+                |line: &String| *line == format!("start {name}") || *line == format!("restart {name}");
+            let build = format!("build {}-{}", PROJECTS[project], SERVICES[project][0]);
+            let builds = |line: &String| line.starts_with(&build) && !line.contains("tests");
+            for (made, owed, what) in [
+                (journal.iter().rposition(begins), process, "runs"),
+                (journal.iter().rposition(builds), image, "was built from"),
+            ] {
+                if made.is_none_or(|made| made < *owed) {
+                    return broken("it ends where the files say", format!("{name} {what} old code"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Nothing was done to what runs since the journal was so long.

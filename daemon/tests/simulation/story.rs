@@ -67,10 +67,10 @@ pub(crate) enum Step {
     Luck(Vec<Befalls>),
     /// How long the next requests take.
     Delays(Vec<u64>),
-    /// The daemon is gone at once, and another one begins.
-    Crash,
-    /// The daemon ends in order, and another one begins.
-    End,
+    /// The daemon is gone at once, these projects' main services are saved, and another one begins.
+    Crash(Vec<(usize, Action)>),
+    /// The daemon ends in order; else the same.
+    End(Vec<(usize, Action)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -126,9 +126,16 @@ fn step(rng: &mut Rng) -> Step {
             Step::Luck((0..rng.usize(1..5)).map(|_| pick(rng, &luck)).collect())
         }
         55..=57 => Step::Delays((0..rng.usize(1..6)).map(|_| rng.u64(0..500)).collect()),
-        58..=61 => Step::Crash,
-        _ => Step::End,
+        58..=61 => Step::Crash(saved(rng)),
+        _ => Step::End(saved(rng)),
     }
+}
+
+fn saved(rng: &mut Rng) -> Vec<(usize, Action)> {
+    let one = |rng: &mut Rng| {
+        (rng.usize(0..PROJECTS.len()), pick(rng, &[Action::None, Action::Restart, Action::Rebuild]))
+    };
+    (0..rng.usize(0..3)).map(|_| one(rng)).collect()
 }
 
 /// The shortest part of a story that breaks the same promise.

@@ -128,6 +128,60 @@ async fn the_digest_follows_the_content_and_comes_back_with_it() {
 }
 
 #[tokio::test]
+async fn what_goes_into_a_service_is_summed_up_by_what_a_change_of_it_costs() {
+    let sync = |root: &Path| DevelopRule {
+        path: root.join("api/static"),
+        action: Action::Sync,
+        include: Vec::new(),
+        ignore: Vec::new(),
+        place: None,
+    };
+    let files =
+        [("api/main.py", "1"), ("api/static/a.css", "1"), ("api/Dockerfile", "1"), ("api/tests/a.py", "1")];
+    let mut world = World::with(&files, Options::default(), |root| {
+        let mut api = api(root);
+        api.ignore = vec!["tests/ignored.py".to_owned()];
+        api.rules = vec![sync(root)];
+        set_of(root, vec![api])
+    })
+    .await;
+    let contents = |world: &World| world.watcher.contents(&"shop".into(), &"api".into()).unwrap();
+    let first = contents(&world);
+    for (file, part) in [
+        ("api/main.py", Contents { process: 0, ..first }),
+        ("api/static/a.css", Contents { acted: 0, ..first }),
+        ("api/Dockerfile", Contents { image: 0, ..first }),
+    ] {
+        world.write(file, "2");
+        world.seen().await;
+        let mut other = contents(&world);
+        assert_ne!(other, first, "{file}");
+        // All but its own part is as it was.
+        for sum in [
+            (part.acted, &mut other.acted),
+            (part.process, &mut other.process),
+            (part.image, &mut other.image),
+        ] {
+            if sum.0 == 0 {
+                *sum.1 = 0;
+            }
+        }
+        assert_eq!(other, part, "{file}");
+        world.write(file, "1");
+        world.seen().await;
+        assert_eq!(contents(&world), first, "{file} is as it was");
+    }
+    world.write("api/tests/ignored.py", "1");
+    world.seen().await;
+    assert_eq!(contents(&world), first, "nobody looks at it");
+    // Other rules sum the same files up otherwise, and back.
+    world.watcher.set(set_of(&world.root, vec![api(&world.root)])).await.unwrap();
+    world.until_ready().await;
+    assert_eq!(contents(&world).acted, 0);
+    assert_ne!(contents(&world).process, first.process);
+}
+
+#[tokio::test]
 async fn compose_files_reload_by_name_also_when_they_appear() {
     let mut world = World::new(&[]).await;
     world.write("compose.yaml", "services:\n");
