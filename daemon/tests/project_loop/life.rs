@@ -112,6 +112,8 @@ async fn the_engine_goes_and_comes_back() {
     bench.fake.set_gone(true);
     // What the registry passes on from the engine's own stream.
     bench.handle.tell(Message::Event(devd_logic::Event::EngineChanged));
+    // What has begun in an environment that stood ready needs no engine.
+    bench.until("cut off", |status| service(status, "api").reason.is_some()).await;
     bench.save();
     bench.until("waiting", |status| tests(status).state == TestsState::Queued).await;
     bench.fake.set_gone(false);
