@@ -103,12 +103,16 @@ impl State {
 
     fn loaded(&mut self, now: Moment, desired: Desired) {
         self.loaded = true;
+        let all_stopped = std::mem::take(&mut self.all_stopped);
         self.invalid = false;
         for (name, service) in &desired.services {
             let before = self.desired.services.get(name);
             let first = service.replica_of.as_ref().filter(|_| before.is_none());
             let first = first.and_then(|first| self.services.get(first)).cloned();
+            // What the user has asked for since then is known.
+            let stopped = all_stopped && !self.services.contains_key(name);
             let state = self.services.entry(name.clone()).or_default();
+            state.stopped |= stopped;
             if let Some(first) = first {
                 // What the user stopped is all of it, and what is there already may run what the others run.
                 (state.stopped, state.outside) = (first.stopped, first.outside);
@@ -266,6 +270,7 @@ impl State {
         self.down = None;
         let all = services.is_empty();
         if all {
+            self.all_stopped = false;
             self.selected = None;
         } else {
             // `None` is all, and stays so: `up web` beside a running stack takes nothing down.

@@ -54,13 +54,16 @@ pub type Moment = Duration;
 /// What must outlive the daemon, because the engine can't tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Services the user stopped.
+    /// Services the user stopped; [`EVERY`] stands for all that the files will name.
     pub stopped: BTreeSet<ServiceName>,
     /// Services the user asked for; `None` means all.
     pub selected: Option<BTreeSet<ServiceName>>,
     /// Services that ended by themselves with 0, with the start that ended so.
     pub completed: BTreeMap<ServiceName, String>,
 }
+
+/// No service can have this name.
+pub const EVERY: &str = "*";
 
 /// Limits that come from the machine and the user's settings.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +88,8 @@ pub struct State {
     desired: Desired,
     /// The files were read once: until then nothing is known of what should be.
     loaded: bool,
+    /// All that the files name, once they are read, is stopped: it was taken down when nobody could read them.
+    all_stopped: bool,
     invalid: bool,
     view: View,
     services: BTreeMap<ServiceName, ServiceState>,
@@ -111,7 +116,7 @@ impl State {
     /// A project of which nothing is known yet. `next_run` is the number of its first run.
     pub fn new(project: ProjectName, limits: Limits, memory: Memory, next_run: u64) -> Self {
         let mut services: BTreeMap<ServiceName, ServiceState> = BTreeMap::new();
-        for name in &memory.stopped {
+        for name in memory.stopped.iter().filter(|name| name.as_str() != EVERY) {
             services.entry(name.clone()).or_default().stopped = true;
         }
         for (name, start) in &memory.completed {
@@ -123,6 +128,7 @@ impl State {
             limits,
             desired: Desired::default(),
             loaded: false,
+            all_stopped: memory.stopped.contains(EVERY),
             invalid: false,
             view: View::default(),
             services,
@@ -222,9 +228,10 @@ impl State {
         let down = self.down.is_some();
         let selected = if down { Some(BTreeSet::new()) } else { self.selected.clone() };
         let stopped = self.services.iter().filter(|(_, service)| down || service.stopped);
+        let every = self.all_stopped || (down && !self.loaded);
         let completed = self.services.iter();
         Memory {
-            stopped: stopped.map(|(name, _)| name.clone()).collect(),
+            stopped: stopped.map(|(name, _)| name.clone()).chain(every.then(|| EVERY.into())).collect(),
             selected,
             completed: completed
                 .filter_map(|(name, service)| Some((name.clone(), service.completed.clone()?)))

@@ -1,5 +1,6 @@
 //! From the whole state to what is to be done now, what waits and why, and when to look again.
 
+use crate::backoff::Failure;
 use crate::observed::{Container, ContainerState, Health, Observed};
 use crate::suite::Due;
 use crate::{Condition, Hold, Moment, Need, Op, Reaction, Service, State, Subject};
@@ -121,6 +122,8 @@ impl State {
             return;
         }
         match self.failures.get(&subject) {
+            // A build that failed for good is no reason to keep what it was meant for.
+            Some(Failure { until: None, .. }) if matches!(op, Op::Remove(..)) => plan.op(op, cause),
             Some(failure) if failure.holds(now) => plan.wake_at(failure.until),
             _ => plan.op(op, cause),
         }

@@ -88,9 +88,13 @@ impl World {
         let it = &mut self.projects[project];
         let Some(life) = &mut it.life else { return };
         if !std::mem::replace(&mut life.files_known, true) {
-            // Everything was read just now.
+            // Everything was read just now. What changed since devd began to watch is told by events; of those that are
+            // lost devd hears at the next rescan.
             it.watched.clone_from(&it.tests_disk);
-            it.told.clone_from(&it.tests_disk);
+            let untold =
+                |service: &ServiceName| it.unseen.iter().any(|(change, _)| change.service == *service);
+            let told: Vec<_> = it.tests_disk.iter().filter(|(service, _)| !untold(service)).collect();
+            it.told.extend(told.into_iter().map(|(service, content)| (service.clone(), *content)));
         }
         self.origins_summed(project);
         let it = &mut self.projects[project];

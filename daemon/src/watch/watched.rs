@@ -300,6 +300,10 @@ impl Watched {
                 ChangeKind::Created
             }
             Known::Unread if touch == Touch::Meta || !(certain || stat.changed_at >= self.started) => return,
+            // Events were lost before all was read: what was read may have changed while nobody could be told.
+            Known::Read(..) if !certain && !self.ready && stat.changed_at >= self.started => {
+                ChangeKind::Modified
+            }
             Known::Read(print, _) if known.is(stat) || (touch == Touch::Meta && print == stat.print) => {
                 return;
             }
@@ -310,7 +314,8 @@ impl Watched {
             return;
         };
         self.index.set(folder, name, stat.print, hash);
-        if !matches!(known, Known::Read(_, old) if old == hash) {
+        let same = matches!(known, Known::Read(_, old) if old == hash);
+        if !same || (!certain && !self.ready) {
             self.report(batch, path, kind);
         }
     }

@@ -96,7 +96,8 @@ pub(super) fn older(world: &mut World) -> anyhow::Result<Done> {
     a_while(world, 0, 800);
     world.daemon.kill()?;
     let before = world.runs()?.len();
-    open(world)?.execute_batch("ALTER TABLE runs DROP COLUMN partial; PRAGMA user_version = 1")?;
+    open(world)?
+        .execute_batch("DROP TABLE origins; ALTER TABLE runs DROP COLUMN partial; PRAGMA user_version = 1")?;
     world.daemon.start(&Manner::default()).context("an older database")?;
     let after = world.runs()?.len();
     // Those that are too many go at a start.

@@ -372,3 +372,29 @@ fn what_is_seen_alive_for_a_moment_is_not_called_up() {
     let took = world.now - began;
     assert!(took < ms(100), "{took:?}");
 }
+
+#[test]
+fn what_is_taken_down_while_its_files_do_not_load_does_not_stay_up_after_a_crash() {
+    let before = up();
+    let memory = before.state.memory();
+    // The next daemon cannot read the files, is told to take the project down, and crashes before it has looked at it.
+    let mut state = State::new("shop".into(), Limits::default(), memory, 1);
+    state.step(ms(0), Event::Invalid);
+    state.step(ms(1), Event::DownRequested { volumes: false });
+    let memory = state.memory();
+
+    let mut state = State::new("shop".into(), Limits::default(), memory.clone(), 1);
+    state.step(ms(0), Event::Invalid);
+    assert_eq!(state.memory(), memory, "nothing was learned");
+    state.step(ms(1), Event::Loaded(Box::new(shop())));
+    // The first look began before that.
+    assert_eq!(state.step(ms(2), Event::Observed(Box::new(before.look()))), [Effect::Look]);
+    let effects = state.step(ms(3), Event::Observed(Box::new(before.look())));
+    let stopped = |effect: &Effect| match effect {
+        Effect::Op { op: Op::Stop(name, _), .. } => Some(name.to_string()),
+        _ => None,
+    };
+    assert_eq!(effects.iter().filter_map(stopped).collect::<Vec<_>>(), ["api", "db", "web"]);
+    state.step(ms(4), Event::UpRequested { services: BTreeSet::new(), build: false });
+    assert!(state.memory().stopped.is_empty());
+}
