@@ -1,6 +1,6 @@
 //! Facts into the state. Nothing is decided here.
 
-use crate::backoff::Failure;
+use crate::backoff::{Failure, pause};
 use crate::down::Down;
 use crate::outside::Outside;
 use crate::service::ServiceState;
@@ -43,6 +43,7 @@ impl State {
                 self.epoch += 1;
                 // What failed may have failed because the engine was going.
                 self.failures.retain(|_, failure| failure.until.is_none());
+                self.unheard.clear();
                 self.view.spoil();
             }
             Event::Observed(observed) => self.observed(now, *observed),
@@ -130,8 +131,11 @@ impl State {
             }
         }
         for (name, suite) in &desired.suites {
+            let known = self.suites.contains_key(name);
             let state = self.suites.entry(name.clone()).or_default();
-            if self.desired.suites.get(name).is_some_and(|before| before.definition != suite.definition) {
+            // Of one that is defined again while its last run is still ending, nobody knows what that run tested.
+            let before = self.desired.suites.get(name);
+            if known && before.is_none_or(|before| before.definition != suite.definition) {
                 state.redefined();
             }
         }
@@ -200,6 +204,9 @@ impl State {
         {
             state.pulls = self.desired.services.get(name).is_some_and(|service| service.pull == Pull::Again);
         }
+        if result != Err(OpError::Unreachable) {
+            self.unheard.remove(&subject);
+        }
         match result {
             Ok(()) => {
                 self.failures.remove(&subject);
@@ -212,7 +219,11 @@ impl State {
                 self.failures.remove(&subject);
             }
             // Nothing is known of what became of it; the next look tells.
-            Err(OpError::Unreachable) => self.view.unanswered(),
+            Err(OpError::Unreachable) => {
+                let attempts = self.unheard.get(&subject).map_or(0, |(attempts, _)| *attempts) + 1;
+                self.unheard.insert(subject, (attempts, now + pause(attempts)));
+                self.view.unanswered();
+            }
             Err(OpError::Refused(reason)) => {
                 let earlier = self.failures.get(&subject);
                 let failure = match flight.op {

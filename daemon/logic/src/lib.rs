@@ -102,6 +102,8 @@ pub struct State {
     next_run: u64,
     /// What went wrong with something, and when to try again.
     failures: BTreeMap<Subject, backoff::Failure>,
+    /// Operations that nothing was heard of, though looks are answered: how often in a row, and when to try again.
+    unheard: BTreeMap<Subject, (u32, Moment)>,
     /// Environments that may be there and that nobody needs, were they not held.
     leftovers: BTreeSet<EnvironmentId>,
     /// Environments in use.
@@ -138,6 +140,7 @@ impl State {
             next_op: 1,
             next_run,
             failures: BTreeMap::new(),
+            unheard: BTreeMap::new(),
             leftovers: BTreeSet::new(),
             held: BTreeSet::new(),
             down: None,

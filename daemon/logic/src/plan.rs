@@ -77,6 +77,16 @@ pub(crate) fn plan(state: &State, now: Moment) -> Plan {
         }
     }
     state.plan_suites(now, &mut plan);
+    // One that drops a connection at a request answers the next look all the same.
+    let mut later = None;
+    plan.ops.retain(|(op, _)| match state.unheard.get(&op.subject()) {
+        Some((_, until)) if now < *until => {
+            later = later.into_iter().chain([*until]).min();
+            false
+        }
+        _ => true,
+    });
+    plan.wake_at(later);
     plan
 }
 

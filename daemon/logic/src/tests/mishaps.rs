@@ -390,11 +390,40 @@ fn what_is_taken_down_while_its_files_do_not_load_does_not_stay_up_after_a_crash
     // The first look began before that.
     assert_eq!(state.step(ms(2), Event::Observed(Box::new(before.look()))), [Effect::Look]);
     let effects = state.step(ms(3), Event::Observed(Box::new(before.look())));
-    let stopped = |effect: &Effect| match effect {
-        Effect::Op { op: Op::Stop(name, _), .. } => Some(name.to_string()),
-        _ => None,
+    let stops = |name: &str| {
+        let of = |effect: &&Effect| matches!(effect, Effect::Op { op: Op::Stop(it, _), .. } if it.as_str() == name);
+        effects.iter().filter(of).count()
     };
-    assert_eq!(effects.iter().filter_map(stopped).collect::<Vec<_>>(), ["api", "db", "web"]);
+    assert_eq!(["api", "db", "web"].map(stops), [1; 3]);
     state.step(ms(4), Event::UpRequested { services: BTreeSet::new(), build: false });
     assert!(state.memory().stopped.is_empty());
+}
+
+#[test]
+fn an_engine_that_drops_a_request_and_answers_looks_is_not_asked_as_fast_as_it_can_drop() {
+    let mut world = up();
+    world.luck.extend([Luck::Unreachable; 200]);
+    world.kill("web", 1);
+    world.wait(ms(2000));
+    let asked = count(&world, "start web");
+    assert!((2..=5).contains(&asked), "{}", world.log.join("\n"));
+    world.luck.clear();
+    world.settle();
+    world.check_converged();
+}
+
+#[test]
+fn tests_that_are_defined_anew_while_their_last_run_still_ends_are_run() {
+    let mut world = up();
+    let mut without = shop();
+    let suite = without.suites.remove(&name("web")).unwrap();
+    world.save("web", "web/a", 1, Reaction::Restart, true);
+    world.wait(ms(50));
+    assert_eq!(count(&world, "run web"), 1);
+    world.tell(Event::Loaded(Box::new(without)));
+    let mut with = shop();
+    with.suites.insert(name("web"), Suite { definition: "v2".to_owned(), ..suite });
+    world.tell(Event::Loaded(Box::new(with)));
+    world.settle();
+    assert_eq!(count(&world, "run web"), 2, "{}", world.log.join("\n"));
 }
