@@ -132,8 +132,10 @@ impl State {
             return;
         }
         match self.failures.get(&subject) {
-            // A build that failed for good is no reason to keep what it was meant for.
-            Some(Failure { until: None, .. }) if matches!(op, Op::Remove(..)) => plan.op(op, cause),
+            // A build that failed for good is no reason to keep what it was meant for, nor to have it run.
+            Some(Failure { until: None, .. }) if matches!(op, Op::Remove(..) | Op::Stop(..)) => {
+                plan.op(op, cause);
+            }
             Some(failure) if failure.holds(now) => plan.wake_at(failure.until),
             _ => plan.op(op, cause),
         }

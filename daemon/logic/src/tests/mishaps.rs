@@ -427,3 +427,15 @@ fn tests_that_are_defined_anew_while_their_last_run_still_ends_are_run() {
     world.settle();
     assert_eq!(count(&world, "run web"), 2, "{}", world.log.join("\n"));
 }
+
+#[test]
+fn a_service_that_is_stopped_during_a_build_that_fails_is_stopped() {
+    let mut world = up();
+    world.luck.push_back(Luck::Refused);
+    world.tell(Event::RebuildRequested(name("web")));
+    world.wait(ms(5));
+    world.tell(Event::StopRequested(name("web")));
+    world.settle();
+    assert_eq!(count(&world, "stop web"), 1, "{}", world.log.join("\n"));
+    world.check_converged();
+}
