@@ -25,8 +25,6 @@ impl State {
                 }
             }
             Event::EngineChanged => self.view.spoil(),
-            // What devd itself does shows up among what others do.
-            Event::ToldToEnd(name) | Event::StoppedOutside(name) if self.is_busy_with(&name) => {}
             Event::ToldToEnd(name) => {
                 for state in self.containers_of(&name) {
                     state.outside.tells(now);
@@ -271,10 +269,6 @@ impl State {
             .iter_mut()
             .filter(move |(name, _)| replica::service(name) == *service)
             .map(|(_, state)| state)
-    }
-
-    fn is_busy_with(&self, service: &ServiceName) -> bool {
-        self.desired.replicas(service).any(|name| self.busy(&Subject::Service(name)).is_some())
     }
 
     fn up(&mut self, services: std::collections::BTreeSet<ServiceName>, build: bool) {

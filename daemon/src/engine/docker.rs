@@ -17,6 +17,7 @@ mod contents;
 mod context;
 mod create;
 mod damage;
+mod ending;
 mod endpoint;
 mod environment;
 mod error;

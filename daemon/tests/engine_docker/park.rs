@@ -5,7 +5,7 @@ use devd_compose::model::Service;
 use devd_proto::Stream;
 use devdd::engine::docker::{Docker, Surroundings};
 use devdd::engine::spec::{Act, ContainerSpec, Park, label};
-use devdd::engine::{Applied, Engine};
+use devdd::engine::{Applied, Engine, EngineError};
 use devdd::warm::RunError;
 use devdd::warm::parked::Parked;
 use std::time::Duration;
@@ -248,6 +248,36 @@ async fn a_service_is_restarted_in_its_container() {
             stage.act(Act::Restart { container: id.clone(), grace: None }).await.unwrap();
             assert_ne!(life(&stage, &id).await.0, started, "{name} was not restarted");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_by_hand_amid_a_restart_is_not_undone() {
+    with_park("stop", |stage| async move {
+        let script = "trap 'echo told' TERM; while :; do sleep 0.1; done";
+        let id =
+            stage.start(ContainerSpec { park: Some(Park::Serve), ..stage.script("web", script) }).await;
+        let restart = Act::Restart { container: id.clone(), grace: Some(Duration::from_secs(3600)) };
+        let restarts = tokio::spawn({
+            let stage = stage.clone();
+            async move { stage.act(restart).await }
+        });
+        let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output().unwrap();
+        let told = async {
+            while docker(&["logs", &id]).stdout.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("nobody restarts it");
+        assert!(docker(&["stop", "-t", "1", &id]).status.success());
+        let restarted = tokio::time::timeout(Duration::from_secs(60), restarts).await.unwrap().unwrap();
+        assert!(
+            matches!(&restarted, Err(EngineError::Refused(why)) if why == "somebody else stops its container"),
+            "{restarted:?}"
+        );
+        let found = stage.api.inspect_container(&id, None).await.unwrap();
+        assert_eq!(found.state.unwrap().running, Some(false));
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! What others do through the engine, and what compose made.
 
-use super::world::{World, ms, name, shop};
+use super::world::{Luck, World, ms, name, shop};
 use crate::*;
 use devd_proto::{ProjectState, ServiceState};
 
@@ -107,6 +107,25 @@ fn what_devd_restarts_itself_was_stopped_by_nobody_else() {
     world.settle();
     assert_eq!(state(&world, "web").0, ServiceState::Running);
     world.check_converged();
+}
+
+#[test]
+fn a_stop_by_hand_amid_a_restart_of_devds_own_is_a_stop() {
+    let mut world = up();
+    // The container ends, and nothing is restarted in it.
+    world.luck.push_back(Luck::Refused);
+    world.save("web", "web/main.py", 1, Reaction::Restart, true);
+    world.wait(ms(5));
+    world.tell(Event::ToldToEnd(name("web")));
+    world.kill("web", 143);
+    world.tell(Event::StoppedOutside(name("web")));
+    world.settle();
+    let mut of_web = operations(&world);
+    of_web.retain(|line| line.contains("start web "));
+    assert_eq!(of_web, ["restart web  # web/main.py changed"]);
+    let (word, reason) = state(&world, "web");
+    assert_eq!(word, ServiceState::Stopped);
+    assert!(reason.unwrap().starts_with("stopped by somebody else"));
 }
 
 #[test]

@@ -153,6 +153,13 @@ impl Clients {
         }
     }
 
+    /// Tells everybody who waits that there will be no other start.
+    pub(super) fn called_off(&mut self) {
+        for place in 0..MOST {
+            self.with(place, Client::called_off);
+        }
+    }
+
     pub(super) fn close(&mut self, place: usize) {
         self.with(place, |_| false);
     }
@@ -210,6 +217,12 @@ impl Client {
             *due = waiting.take_if(|(_, number)| start.number.wrapping_sub(*number) < u32::MAX / 2);
         }
         due.into_iter().flatten().all(|(id, _)| self.put(&Reply::Restarted(start).encode(id)))
+    }
+
+    fn called_off(&mut self) -> bool {
+        let waiting = core::mem::take(&mut self.waiting);
+        let canceled = Reply::Done { errno: reply::CANCELED };
+        waiting.into_iter().flatten().all(|(id, _)| self.put(&canceled.encode(id)))
     }
 
     fn put(&mut self, bytes: &[u8]) -> bool {

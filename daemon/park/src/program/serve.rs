@@ -8,7 +8,7 @@ use super::sys::{self, Errno, PollFd};
 use super::{BROKEN, Strings, tree};
 use crate::protocol::command::Command;
 use crate::protocol::record::How;
-use crate::protocol::reply::{Reply, Start};
+use crate::protocol::reply::{CANCELED, Reply, Start};
 use core::ffi::CStr;
 
 const CONTROL: &CStr = c"/.devd/run/control";
@@ -33,6 +33,7 @@ pub(super) fn main(command: Strings, env: Strings, control: Option<&CStr>) -> ! 
         number: 1,
         stage: Stage::Running,
         next: Next::Start,
+        to_end: false,
     };
     loop {
         service.step();
@@ -50,6 +51,8 @@ struct Service {
     stage: Stage,
     /// What follows once the tree is gone. Without meaning while the command runs.
     next: Next,
+    /// Whether somebody has asked the container to end: whatever ends then, no restart takes its place.
+    to_end: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,9 +132,11 @@ impl Service {
                 Stage::Stopping { signal: stop, .. } | Stage::Sweeping { signal: stop, .. }
                     if signal == stop || signals::asks_to_end(signal) =>
                 {
-                    self.next = Next::End;
+                    (self.next, self.to_end) = (Next::End, true);
+                    self.clients.called_off();
                 }
-                _ => {}
+                Stage::Running => self.to_end |= signals::asks_to_end(signal),
+                Stage::Stopping { .. } | Stage::Sweeping { .. } => {}
             }
             let _ = self.signal(signal);
         }
@@ -177,6 +182,7 @@ impl Service {
     }
 
     fn start(&mut self) {
+        self.to_end = false;
         self.child = start(self.command, self.env);
         self.number = self.number.wrapping_add(1);
         self.stage = Stage::Running;
@@ -202,6 +208,11 @@ impl Service {
                 }
                 Command::Restart { grace_ms, signal } if signal == 0 || is_signal(signal) => {
                     let signal = if signal == 0 { signals::TERM } else { signal };
+                    if self.is_over() {
+                        let canceled = Reply::Done { errno: CANCELED };
+                        self.clients.reply(client, id, canceled);
+                        continue;
+                    }
                     self.clients.wait(client, id, self.number.wrapping_add(1));
                     if !self.restart(grace_ms, signal) {
                         self.clients.close(client);
@@ -213,6 +224,11 @@ impl Service {
                 Command::Restart { .. } | Command::Run { .. } | Command::Kill => self.clients.close(client),
             }
         }
+    }
+
+    /// Whether nothing will start any more, because that is what somebody asked for.
+    fn is_over(&self) -> bool {
+        self.to_end && self.next == Next::End && !matches!(self.stage, Stage::Running)
     }
 
     /// Begins a restart, or joins the one that is under way. False if the park may not touch the command, which has

@@ -11,6 +11,9 @@ const HELLO: u8 = 0x81;
 const RESTARTED: u8 = 0x82;
 const DONE: u8 = 0x83;
 
+/// The error of a restart that was called off, because the container is to end: ECANCELED of Linux.
+pub const CANCELED: u32 = 125;
+
 /// One reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -18,7 +21,7 @@ pub enum Reply {
     Hello(Start),
     /// To RESTART, when the new process has executed its program.
     Restarted(Start),
-    /// To SIGNAL: zero, or the error number of `kill(2)`.
+    /// To SIGNAL: zero, or the error number of `kill(2)`. To RESTART: [`CANCELED`].
     Done { errno: u32 },
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Connection, HOUR, Place, Process, Service, TERM, children, places, signal, until};
 use devd_park::protocol::command;
-use devd_park::protocol::reply::Reply;
+use devd_park::protocol::reply::{self, Reply};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -222,6 +222,8 @@ fn who_joins_may_be_in_more_of_a_hurry() {
     }
 }
 
+const CALLED_OFF: Reply = Reply::Done { errno: reply::CANCELED };
+
 #[test]
 fn a_stop_during_a_restart_is_a_stop() {
     for &place in places() {
@@ -231,6 +233,10 @@ fn a_stop_during_a_restart_is_a_stop() {
             assert_eq!(service.park.stdout.line(), "asked");
             service.park.signal(stop);
             assert_eq!(service.park.stdout.line(), "asked");
+            // Nobody is to start it again by other means.
+            assert_eq!(connection.reply(), Some((1, CALLED_OFF)));
+            connection.send(&command::restart(2, HOUR, asked));
+            assert_eq!(connection.reply(), Some((2, CALLED_OFF)));
             service.park.signal("USR1");
             assert_eq!(service.park.code(), 9);
             assert_eq!(connection.reply(), None);

@@ -1,6 +1,7 @@
 //! The engine's events as hints of where to look.
 
 use super::Owners;
+use super::ending::Ending;
 use super::link::Connection;
 use super::wire::{Address, Call, json_lines};
 use crate::engine::spec::{OF_ENVIRONMENT, compose, label};
@@ -84,7 +85,7 @@ pub(super) async fn forward(
         };
         match event {
             Some(Ok(event)) => {
-                if let Some(change) = change(&event, owners) {
+                if let Some(change) = change(&event, owners, &connection.ending) {
                     // Nobody listens: whoever comes is told to look at everything.
                     let _ = changes.send(change);
                 }
@@ -97,7 +98,7 @@ pub(super) async fn forward(
 }
 
 /// What an event says about a dev stack.
-fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
+fn change(event: &Event, owners: &Owners, ending: &Ending) -> Option<EngineChange> {
     let attributes = &event.actor.attributes;
     if let Some(environment) = attributes.get(label::ENVIRONMENT)
         && matches!(event.action.as_str(), "die" | "died" | "destroy" | "remove")
@@ -121,6 +122,9 @@ fn change(event: &Event, owners: &Owners) -> Option<EngineChange> {
     let project = attributes.get(compose::PROJECT).filter(|_| !of_a_run && !one_off)?.clone();
     let service = attributes.get(compose::SERVICE)?.clone();
     let container = event.actor.id.clone();
+    if ending.contains(&container) {
+        return Some(EngineChange::Project(project));
+    }
     if event.action == "stop" {
         return Some(EngineChange::Stopped { project, service, container });
     }
@@ -205,7 +209,7 @@ mod tests {
             let labels = [(compose::PROJECT, "shop"), (compose::SERVICE, "web")];
             let labels: BTreeMap<_, _> = labels.iter().chain(more).copied().collect();
             let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
-            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+            change(&serde_json::from_value(event).unwrap(), &Owners::default(), &Ending::default())
         };
         let (project, service, container) = ("shop".to_owned(), "web".to_owned(), "1".to_owned());
         let told = EngineChange::ToldToEnd {
@@ -222,13 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn what_devd_stops_itself_is_nobody_elses_wish() {
+        let ending = Ending::default();
+        let stop = || {
+            let labels: BTreeMap<_, _> = [(compose::PROJECT, "shop"), (compose::SERVICE, "web")].into();
+            let event = serde_json::json!({ "Type": "container", "Action": "stop", "Actor": { "ID": "1", "Attributes": labels } });
+            change(&serde_json::from_value(event).unwrap(), &Owners::default(), &ending)
+        };
+        let doing = ending.begins("1");
+        assert_eq!(stop(), Some(EngineChange::Project("shop".to_owned())));
+        drop(doing);
+        assert!(matches!(stop(), Some(EngineChange::Stopped { .. })));
+    }
+
+    #[test]
     fn the_end_of_a_container_of_a_test_environment_is_heard_by_its_project() {
         let told = |action: &str| {
             let labels =
                 [(label::PROJECT, "shop"), (label::ENVIRONMENT, "7-1"), (compose::PROJECT, "shop-devd-7-1")];
             let labels: BTreeMap<_, _> = labels.into_iter().collect();
             let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
-            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+            change(&serde_json::from_value(event).unwrap(), &Owners::default(), &Ending::default())
         };
         let environment = EnvironmentId::new("7-1");
         assert_eq!(told("die"), Some(EngineChange::Environment { project: "shop".to_owned(), environment }));
@@ -240,7 +258,7 @@ mod tests {
         let told = |name: &str, action: &str| {
             let actor = serde_json::json!({ "ID": "77", "Attributes": { "name": name, "type": "bridge" } });
             let event = serde_json::json!({ "Type": "network", "Action": action, "Actor": actor });
-            change(&serde_json::from_value(event).unwrap(), &Owners::default())
+            change(&serde_json::from_value(event).unwrap(), &Owners::default(), &Ending::default())
         };
         let (project, environment) = ("my_shop".to_owned(), EnvironmentId::new("6b08-1"));
         let broken = Some(EngineChange::Environment { project, environment });

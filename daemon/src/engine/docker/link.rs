@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use super::candidates::{Surroundings, candidates};
+use super::ending::Ending;
 use super::lease::Lease;
 use super::wire::Address;
 use super::{Owners, events};
@@ -70,6 +71,8 @@ pub(super) struct Connection {
     pub(super) podman: bool,
     /// What everything is marked with that is made.
     pub(super) lease: Arc<Lease>,
+    /// What this daemon does that the engine's events tell of as well.
+    pub(super) ending: Ending,
     status: EngineStatus,
 }
 
@@ -220,6 +223,7 @@ async fn knock(
         version: Api(spoken.major_version, spoken.minor_version),
         podman: podman.is_some(),
         lease: Arc::clone(lease),
+        ending: Ending::default(),
         status,
     };
     let subscription = events::subscribe(&connection).await.map_err(|error| error.to_string())?;

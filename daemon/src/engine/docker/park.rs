@@ -191,7 +191,9 @@ impl Parking {
         let grace = grace.unwrap_or(known.grace);
         let asked = tokio::time::timeout(grace + SLACK, ask(&known, grace)).await;
         match asked.map_err(io::Error::other).flatten() {
-            Ok(()) => Ok(true),
+            Ok(true) => Ok(true),
+            // It must not be started again.
+            Ok(false) => Err(EngineError::Refused("somebody else stops its container".to_owned())),
             Err(error) => {
                 // It may have ended with its process; the engine knows what to do then.
                 tracing::debug!(container, %error, "not restarted in place");
@@ -248,7 +250,8 @@ fn known(folder: &Path, found: &ContainerInspectResponse) -> Option<Known> {
     })
 }
 
-async fn ask(known: &Known, grace: Duration) -> io::Result<()> {
+/// Whether it was restarted; false if somebody has asked the container to end.
+async fn ask(known: &Known, grace: Duration) -> io::Result<bool> {
     // By way of an open folder: the path itself may be longer than a socket's address.
     let folder = std::fs::File::open(&known.control)?;
     let address = format!("/proc/self/fd/{}/control", std::os::fd::AsRawFd::as_raw_fd(&folder));
@@ -261,7 +264,8 @@ async fn ask(known: &Known, grace: Duration) -> io::Result<()> {
     let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
     stream.write_all(&command::restart(1, grace, known.signal)).await?;
     match read(&mut stream).await? {
-        Reply::Restarted(_) => Ok(()),
+        Reply::Restarted(_) => Ok(true),
+        Reply::Done { errno: reply::CANCELED } => Ok(false),
         Reply::Hello(_) | Reply::Done { .. } => Err(odd()),
     }
 }
