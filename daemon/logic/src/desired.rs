@@ -99,7 +99,7 @@ pub struct Suite {
 
 impl Desired {
     /// Some services with all that they need, directly or not.
-    pub(crate) fn closure(&self, from: &BTreeSet<ServiceName>) -> BTreeSet<ServiceName> {
+    pub fn closure(&self, from: &BTreeSet<ServiceName>) -> BTreeSet<ServiceName> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&ServiceName> = from.iter().collect();
         while let Some(name) = open.pop() {

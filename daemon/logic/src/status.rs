@@ -301,7 +301,7 @@ impl State {
         };
         TestsView {
             state,
-            current: suite.running.is_none() && suite.is_current(),
+            current: suite.running.is_none() && hold.is_none() && suite.is_current(),
             run: suite.running.as_ref().map(|running| running.id.clone()),
             reason,
         }

@@ -107,7 +107,11 @@ impl World {
                         && wanted.definition == container.definition
                         && wanted.shares.iter().all(there)
                 };
-                !wanted.is_some_and(fits) || image.is_none_or(|image| image.id != container.image)
+                let run = boxes.iter().filter(|it| {
+                    replica::service(&it.name) == service && it.state == ContainerState::Running
+                });
+                let surplus = run.count() > desired.replicas(&service).count();
+                surplus || !wanted.is_some_and(fits) || image.is_none_or(|image| image.id != container.image)
             }
             _ => false,
         };
@@ -218,7 +222,8 @@ impl World {
                 return Some(format!("there is a container of {name}"));
             }
             if !life.state.wanted(name) {
-                if boxes.iter().any(|it| it.state == ContainerState::Running) {
+                let runs = boxes.iter().any(|it| it.state == ContainerState::Running);
+                if runs && !it.ledger.unasked.contains(name) {
                     return Some(format!("{name} runs"));
                 }
                 continue;

@@ -49,6 +49,10 @@ pub struct Ledger {
     pub downed: Option<Moment>,
     /// And this very life of devd was told so.
     pub going_down: bool,
+    /// What was to run when the last life ended.
+    pub wanted: BTreeSet<ServiceName>,
+    /// Services that were to run until the files needed them no longer: what runs of them may go on.
+    pub unasked: BTreeSet<ServiceName>,
     /// Suites whose last run the user called off.
     pub called_off: BTreeSet<ServiceName>,
     /// Operations under way in this life, by number.

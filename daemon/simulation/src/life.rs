@@ -29,7 +29,11 @@ pub struct Life {
     /// What it was told that the files say.
     pub(crate) desired: Rc<Desired>,
     pub(crate) files_known: bool,
+    /// Services that the files name anew, whose folders are not read yet.
+    pub(crate) unwatched: BTreeSet<ServiceName>,
     pub(crate) origins: Origins,
+    /// The services of operations that the logic has wished for and that are not all begun.
+    pub(crate) wished: BTreeSet<ServiceName>,
 }
 
 impl Life {
@@ -38,9 +42,20 @@ impl Life {
         self.wake
     }
 
+    /// Whether it knows what is on disk of a service.
+    pub(crate) fn has_read(&self, service: &ServiceName) -> bool {
+        self.files_known && !self.unwatched.contains(service)
+    }
+
     /// Now, as it counts.
     pub(crate) fn moment(&self, now: Moment) -> Moment {
         now.saturating_sub(self.born)
+    }
+
+    /// What is to run, as far as its files and the wishes of its user are known to it.
+    pub(crate) fn wanted(&self) -> BTreeSet<ServiceName> {
+        let services = self.desired.services.keys();
+        services.filter(|name| self.state.wanted(name)).cloned().collect()
     }
 }
 
@@ -59,9 +74,10 @@ impl World {
             seen: 0,
             desired: Rc::default(),
             files_known: false,
+            unwatched: BTreeSet::new(),
             origins: Origins::new(&it.origins),
+            wished: BTreeSet::new(),
         });
-        it.given_up = false;
         it.unread = false;
         self.later(ms(WRITING), Due::Written(project, Box::new(memory)));
         self.read_files(project);
@@ -109,6 +125,7 @@ impl World {
         }
         let now = self.now;
         for (number, project) in self.projects.iter_mut().enumerate() {
+            project.note_wanted();
             project.life = None;
             let written =
                 self.queue.iter().filter(|(_, due)| matches!(due, Due::Written(of, _) if *of == number));
@@ -125,9 +142,7 @@ impl World {
             self.engine.stacks[number].environments.values_mut().for_each(|lives| *lives = false);
         }
         self.forget_life();
-        if !lands {
-            self.forget_work();
-        }
+        self.forget_work(!lands);
         self.later(ms(dead), Due::Rise);
     }
 
@@ -247,7 +262,10 @@ impl World {
             Due::RunEnds(project, run) => self.run_ends(project, run),
             Due::RunTold(project, run, outcome) => self.tell(project, Event::RunEnded { run, outcome }, 0),
             Due::FilesKnown(project) => self.files_known(project),
-            Due::Written(project, memory) => self.projects[project].registered = Some(*memory),
+            Due::Written(project, memory) => {
+                let it = &mut self.projects[project];
+                (it.registered, it.given_up) = (Some(*memory), false);
+            }
             Due::Noted(project, made, origin) => _ = self.projects[project].origins.insert(made, origin),
             Due::Works(..) | Due::Exits(..) | Due::Checked(_) | Due::Awake | Due::Rise | Due::EngineBack => {}
         }
@@ -276,7 +294,10 @@ impl World {
         if matches!(event, Event::OpFinished { .. } | Event::EngineChanged | Event::EngineBack) {
             life.spoiled = order;
         }
+        let loaded = matches!(event, Event::Loaded(_)).then(|| life.wanted());
         let effects = life.state.step(life.moment(now), event);
+        life.wished = effects.iter().filter_map(operated).collect();
+        self.projects[project].note_unasked(loaded);
         for effect in effects {
             self.carry_out(project, effect);
             if self.broken.is_some() || self.crashes_now() {
@@ -284,6 +305,7 @@ impl World {
             }
         }
         let Some(life) = &mut self.projects[project].life else { return };
+        life.wished.clear();
         let again = life.state.step(life.moment(now), Event::Tick);
         life.wake = life.state.next_deadline().map(|at| at + life.born);
         if !again.is_empty() {
@@ -350,7 +372,10 @@ impl World {
                 it.given_up = !problems.is_empty();
                 it.life = None;
                 it.runs.clear();
+                // What could not be removed is nobody's now, and whoever asks for something else leaves it alone.
+                let left = self.engine.stacks[project].boxes.iter().map(|it| it.name.clone());
                 it.ledger = Ledger::default();
+                it.ledger.unasked.extend(left);
                 it.registered = None;
                 it.unseen.clear();
                 it.code.clear();
@@ -393,10 +418,7 @@ impl World {
         self.origin_begins(project, id, &op);
         let flight = Flight { op: op.clone(), order: self.order, at: self.now };
         self.projects[project].ledger.flying.insert(id.0, flight);
-        let service = match op.subject() {
-            Subject::Service(name) => Some(replica::service(&name)),
-            Subject::Network(_) | Subject::Volume(_) | Subject::Environment(_) => None,
-        };
+        let service = service_of(&op);
         let jinxed =
             service.as_ref().is_some_and(|name| self.projects[project].jinxed.contains(&name.as_str()));
         let (half, rest) = (self.delay(LATENCY), self.delay(1));
@@ -423,6 +445,21 @@ impl World {
             self.later(half, Due::Works(project, Box::new(Work { op, desired, content })));
         }
         self.later(half + rest, Due::Ends(project, id, result));
+    }
+}
+
+/// The service whose container or image an operation is on.
+fn service_of(op: &Op) -> Option<ServiceName> {
+    match op.subject() {
+        Subject::Service(name) => Some(replica::service(&name)),
+        Subject::Network(_) | Subject::Volume(_) | Subject::Environment(_) => None,
+    }
+}
+
+fn operated(effect: &Effect) -> Option<ServiceName> {
+    match effect {
+        Effect::Op { op, .. } => service_of(op),
+        _ => None,
     }
 }
 

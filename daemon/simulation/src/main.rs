@@ -6,6 +6,7 @@ use devd_simulation::shrink::shrink;
 use devd_simulation::story::Story;
 use devd_simulation::{Told, play};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -125,12 +126,11 @@ fn tell(seed: u64) -> ExitCode {
 }
 
 fn told(story: &Story) {
-    println!("({} run(s) at a time)", story.runs);
     let told = play(story, true);
-    for line in told.log {
-        println!("{line}");
-    }
+    let mut text = format!("({} run(s) at a time)\n{}\n", story.runs, told.log.join("\n"));
     if let Some(broken) = told.broken {
-        println!("\n{}: {}", broken.promise, broken.how);
+        text.push_str(&format!("\n{}: {}\n", broken.promise, broken.how));
     }
+    // Whoever has read enough has left.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

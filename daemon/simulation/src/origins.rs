@@ -94,7 +94,7 @@ impl Saves {
 impl Project {
     /// What the watcher has read of a service's files.
     fn summed(&self, service: &ServiceName) -> Option<Saves> {
-        let known = self.life.as_ref().is_some_and(|life| life.files_known);
+        let known = self.life.as_ref().is_some_and(|life| life.has_read(service));
         known.then(|| self.indexed.get(service).copied().unwrap_or_default())
     }
 }
@@ -165,7 +165,8 @@ impl World {
             life.origins.known.insert(made.clone(), Origin::Doubtful);
             life.origins.inherited.insert(made);
         }
-        for it in dead {
+        let (known, unwatched) = (life.files_known, &life.unwatched);
+        for it in dead.into_iter().filter(|it| known && !unwatched.contains(&replica::service(&it.service))) {
             life.origins.inherited.remove(&Made::Process(it.id.clone()));
         }
         let alive = alive.into_iter().map(|it| (replica::service(&it.service), Made::Process(it.id.clone())));
@@ -197,7 +198,7 @@ impl World {
                 origins.inherited.insert(made.clone());
                 continue;
             }
-            if !life.files_known || !origins.inherited.remove(made) {
+            if !life.files_known || life.unwatched.contains(service) || !origins.inherited.remove(made) {
                 continue;
             }
             let now = it.indexed.get(service).copied().unwrap_or_default().of(made);
@@ -226,13 +227,19 @@ impl World {
         for (service, made) in alive {
             let Some(life) = &self.projects[project].life else { return };
             let origins = &life.origins;
-            let unread = origins.known.get(&made) == Some(&Origin::Unread);
-            let open = origins.is_under_way(&made) || origins.inherited.contains(&made);
-            if unread
-                && !open
-                && !self.is_behind(project, &service)
-                && let Some(saves) = self.projects[project].summed(&service)
-            {
+            let unread = match origins.known.get(&made) {
+                Some(Origin::Unread) => true,
+                Some(Origin::Doubtful) => false,
+                Some(Origin::Of(_)) | None => continue,
+            };
+            if origins.is_under_way(&made) || origins.inherited.contains(&made) {
+                continue;
+            }
+            if self.is_behind(project, &service) {
+                if unread {
+                    self.set_origin(project, made, Origin::Doubtful);
+                }
+            } else if let Some(saves) = self.projects[project].summed(&service) {
                 self.set_origin(project, made, Origin::Of(saves));
             }
         }
@@ -240,13 +247,17 @@ impl World {
 
     /// Whether devd was told, or is about to be told, of saves that it has not acted on.
     fn is_behind(&self, project: usize, service: &ServiceName) -> bool {
+        let life = self.projects[project].life.as_ref();
+        life.is_some_and(|life| life.state.is_behind(service)) || self.is_to_hear(project, service)
+    }
+
+    /// Whether devd is about to be told of saves.
+    pub(crate) fn is_to_hear(&self, project: usize, service: &ServiceName) -> bool {
         let told = |due: &Due| {
             matches!(due, Due::Tell(of, Event::Changed(change), _)
             if *of == project && change.service == *service)
         };
-        let it = &self.projects[project];
-        it.life.as_ref().is_some_and(|life| life.state.is_behind(service))
-            || it.unseen.iter().any(|(change, _)| change.service == *service)
+        self.projects[project].unseen.iter().any(|(change, _)| change.service == *service)
             || self.queue.values().chain(&self.waiting).any(told)
     }
 
@@ -310,6 +321,7 @@ impl World {
             }
         }
         let Some(life) = &it.life else { return };
+        doubtful.extend(life.wished.iter().cloned());
         let unsure = life.origins.known.iter().filter(|(_, origin)| !matches!(origin, Origin::Of(_)));
         doubtful.extend(unsure.filter_map(|(made, _)| service_of(made)));
         let services: BTreeSet<ServiceName> = life.desired.services.keys().map(replica::service).collect();

@@ -2,8 +2,9 @@
 
 use crate::due::Due;
 use crate::ledger::Cause;
+use crate::project::Project;
 use crate::world::{World, ms};
-use devd_logic::{Desired, Event, Op, Pull, Reaction, replica};
+use devd_logic::{Desired, Event, Memory, Op, Pull, Reaction, replica};
 use devd_proto::ServiceName;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -54,6 +55,9 @@ impl World {
                     }
                 }
                 ledger.stopped.retain(|name, _| desired.services.contains_key(name));
+                let known = &life.desired.services;
+                let named = desired.services.keys().map(replica::service);
+                life.unwatched.extend(named.filter(|name| !known.contains_key(name)));
                 life.desired = Rc::new((**desired).clone());
                 if life.files_known {
                     self.later(ms(1), Due::FilesKnown(project));
@@ -128,6 +132,29 @@ impl World {
             | Event::RunEnded { .. }
             | Event::Tick => {}
         }
+    }
+}
+
+impl Project {
+    /// devd is about to die: what was to run, as it knew, and as it had written down.
+    pub(crate) fn note_wanted(&mut self) {
+        let Some(life) = &self.life else { return };
+        self.ledger.wanted.extend(life.wanted());
+        if let Some(Memory { selected: Some(selected), .. }) = &self.registered {
+            self.ledger.wanted.extend(life.desired.closure(selected));
+        }
+    }
+
+    /// Writes down which services nobody asks for any more: by the files alone, if they were told just now, and what was
+    /// wanted until then is given. devd lets them run, as it lets everything run that nobody has asked it for.
+    pub(crate) fn note_unasked(&mut self, before_loaded: Option<BTreeSet<ServiceName>>) {
+        let Some(life) = &self.life else { return };
+        let ledger = &mut self.ledger;
+        if let Some(before) = before_loaded {
+            ledger.unasked.extend(before);
+            ledger.unasked.append(&mut ledger.wanted);
+        }
+        ledger.unasked.retain(|name| !life.state.wanted(name) && !ledger.stopped.contains_key(name));
     }
 }
 

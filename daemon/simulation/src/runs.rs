@@ -87,14 +87,17 @@ impl World {
     pub(crate) fn files_known(&mut self, project: usize) {
         let it = &mut self.projects[project];
         let Some(life) = &mut it.life else { return };
-        if !std::mem::replace(&mut life.files_known, true) {
-            // Everything was read just now. What changed since devd began to watch is told by events; of those that are
-            // lost devd hears at the next rescan.
-            it.watched.clone_from(&it.tests_disk);
-            let untold =
-                |service: &ServiceName| it.unseen.iter().any(|(change, _)| change.service == *service);
-            let told: Vec<_> = it.tests_disk.iter().filter(|(service, _)| !untold(service)).collect();
-            it.told.extend(told.into_iter().map(|(service, content)| (service.clone(), *content)));
+        life.files_known = true;
+        // They were read just now. What changed since devd began to watch is told by events; of those that are lost devd
+        // hears at the next rescan.
+        for service in std::mem::take(&mut life.unwatched) {
+            let is_to_hear = self.is_to_hear(project, &service);
+            let it = &mut self.projects[project];
+            let content = it.tests_disk.get(&service).copied().unwrap_or_default();
+            it.watched.insert(service.clone(), content);
+            if !is_to_hear {
+                it.told.insert(service, content);
+            }
         }
         self.origins_summed(project);
         let it = &mut self.projects[project];

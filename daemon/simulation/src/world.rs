@@ -513,9 +513,11 @@ impl World {
         self.crash_in = None;
     }
 
-    /// What devd asked the engine for is not done after all.
-    pub(crate) fn forget_work(&mut self) {
-        self.queue.retain(|_, due| !matches!(due, Due::Works(..)));
+    /// What devd asked the engine for is not done after all: nothing of it, or only what an engine gives up when whoever
+    /// asked for it is gone (Engine API, `/build` and `/images/create`).
+    pub(crate) fn forget_work(&mut self, all: bool) {
+        let given_up = |work: &Work| matches!(work.op, Op::Build(_) | Op::Pull(_));
+        self.queue.retain(|_, due| !matches!(due, Due::Works(_, work) if all || given_up(work)));
     }
 
     /// The world becomes kind.

@@ -147,9 +147,12 @@ impl<E: Engine> Loop<E> {
                 }
             }
         }
-        // What does not run will begin with what is on disk then.
-        for it in self.look.observed.containers.iter().filter(|it| !runs(it)) {
-            self.origins.inherited.remove(&Made::Process(it.id.clone()));
+        // What does not run will begin with what is on disk then. Until that is watched, the start of an earlier life may
+        // still be under way in the engine, and be followed by a save that nobody tells of.
+        let dead = self.look.observed.containers.iter().filter(|it| !runs(it));
+        let dead = dead.filter(|it| self.on_disk(&replica::service(&it.service)).is_some());
+        for made in dead.map(|it| Made::Process(it.id.clone())).collect::<Vec<_>>() {
+            self.origins.inherited.remove(&made);
         }
         self.compare_origins();
     }
@@ -195,7 +198,7 @@ impl<E: Engine> Loop<E> {
             self.make_up_for(service, part);
         }
         for (service, made) in alive {
-            if self.origins.known.get(&made) == Some(&Origin::Unread) {
+            if let Some(Origin::Unread | Origin::Doubtful) = self.origins.known.get(&made) {
                 self.write_origin(&service, made);
             }
         }
@@ -214,13 +217,17 @@ impl<E: Engine> Loop<E> {
         processes.chain(built.map(|(name, _)| (name.clone(), Made::Image(name.clone())))).collect()
     }
 
-    /// Writes down that something is as it is on disk, if so.
+    /// Writes down that something is as it is on disk, if so, or that it may not be.
     fn write_origin(&mut self, service: &ServiceName, made: Made) {
-        let open = self.origins.is_under_way(&made) || self.origins.inherited.contains(&made);
-        if !open
-            && !self.state.is_behind(service)
-            && let Some(contents) = self.on_disk(service)
-        {
+        if self.origins.is_under_way(&made) || self.origins.inherited.contains(&made) {
+            return;
+        }
+        if self.state.is_behind(service) {
+            // This life knows what to do, and should it end before, the next one has to.
+            if self.origins.known.get(&made) == Some(&Origin::Unread) {
+                self.set_origin(made, Origin::Doubtful);
+            }
+        } else if let Some(contents) = self.on_disk(service) {
             self.set_origin(made, Origin::Of(contents));
         }
     }
