@@ -29,6 +29,8 @@ pub(crate) struct Done {
     pub(crate) injected: u32,
     /// When all was as it should be, devd apart.
     pub(crate) healed: Instant,
+    /// Every container has to be made anew, which takes longer than to start it.
+    pub(crate) anew: bool,
     /// Services that nobody touches have to be as they were.
     pub(crate) spares: bool,
     /// Runs of before may be forgotten.
@@ -47,6 +49,7 @@ impl Done {
         Self {
             injected: 1,
             healed: Instant::now(),
+            anew: false,
             spares: true,
             forgets: false,
             strays: false,

@@ -121,7 +121,7 @@ fn round(world: &mut World, fault: Fault, tally: &mut Tally) -> anyhow::Result<V
     world.load.go();
     let done = (fault.inject)(world);
     world.load.pause();
-    let Done { injected, healed, spares, forgets, strays, hits_tests, problems } = done?;
+    let Done { injected, healed, anew, spares, forgets, strays, hits_tests, problems } = done?;
     tally.injected += injected;
     let mut found: Vec<_> = problems.into_iter().map(|problem| ("other", problem)).collect();
     // Sometimes there is one more save, and sometimes what was saved meanwhile is all there is.
@@ -139,7 +139,9 @@ fn round(world: &mut World, fault: Fault, tally: &mut Tally) -> anyhow::Result<V
             return Ok(found);
         }
     };
-    tally.up.push((calm.up - healed).as_secs_f64());
+    if !anew {
+        tally.up.push((calm.up - healed).as_secs_f64());
+    }
     tally.all.push((calm.all - healed).as_secs_f64());
     if strays {
         world.remove_strays()?;

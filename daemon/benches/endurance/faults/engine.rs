@@ -22,7 +22,8 @@ fn restart(world: &mut World, live_restore: bool) -> anyhow::Result<Done> {
     a_while(world, 0, 1500);
     let healed = world.engine.start(live_restore)?;
     // An engine that had to forget its networks costs every container.
-    Ok(Done { healed, spares: !world.engine.forgetful, ..Done::now() })
+    let anew = world.engine.forgetful;
+    Ok(Done { healed, anew, spares: !anew, ..Done::now() })
 }
 
 /// SIGKILL of containerd; dockerd starts another one.
