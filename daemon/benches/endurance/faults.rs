@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
-    /// How often it comes in a cycle through all of them; 0 for once in a long run.
+    /// How often it comes in a cycle through all of them; 0 for once in a long run's, because it takes a minute.
     pub(crate) times: u32,
     /// Does it, at a random moment under load, and takes it back.
     pub(crate) inject: fn(&mut World) -> anyhow::Result<Done>,

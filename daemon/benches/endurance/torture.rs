@@ -44,7 +44,6 @@ pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
             let injected: u32 = tallies.values().map(|tally| tally.injected).sum();
             say(&format!("{injected} faults, {} problems so far", problems.len()));
             rounds = deck(flags, &mut world);
-            rounds.retain(|fault| fault.times > 0 || flags.fault.is_some());
             continue;
         };
         let tally = tallies.entry(fault.name).or_default();
