@@ -15,6 +15,16 @@ fn somebody_else(folder: &TempDir) -> rusqlite::Connection {
     other
 }
 
+/// A run that ended while somebody else has the database.
+async fn owed(folder: &TempDir, id: &str) -> (History, Run, rusqlite::Connection) {
+    let history = open(folder);
+    let done = run(id, "api", TestsState::Passed);
+    history.begin(&done).await.unwrap();
+    let other = somebody_else(folder);
+    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    (history, done, other)
+}
+
 fn state_on_disk(folder: &TempDir, id: &str) -> String {
     beside(folder).query_row("SELECT state FROM runs WHERE id = ?1", [id], |row| row.get(0)).unwrap()
 }
@@ -22,11 +32,7 @@ fn state_on_disk(folder: &TempDir, id: &str) -> String {
 #[tokio::test]
 async fn a_run_that_ends_while_somebody_else_has_the_database_is_not_lost() {
     let folder = folder();
-    let history = open(&folder);
-    let done = run("shop-1", "api", TestsState::Passed);
-    history.begin(&done).await.unwrap();
-    let other = somebody_else(&folder);
-    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    let (history, done, other) = owed(&folder, "shop-1").await;
     assert_eq!(history.get(&done.id).await.unwrap().unwrap(), done, "it is known all the same");
     assert_eq!(history.list(RunFilter::default()).await.unwrap().runs, std::slice::from_ref(&done));
     drop(other);
@@ -37,11 +43,7 @@ async fn a_run_that_ends_while_somebody_else_has_the_database_is_not_lost() {
 #[tokio::test]
 async fn a_daemon_that_is_killed_while_somebody_else_has_the_database_loses_no_run() {
     let folder = folder();
-    let history = open(&folder);
-    let done = run("shop-1.5-1", "api", TestsState::Passed);
-    history.begin(&done).await.unwrap();
-    let other = somebody_else(&folder);
-    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    let (history, done, other) = owed(&folder, "shop-1.5-1").await;
     // Another daemon on the same folder: this one never gets to it.
     std::mem::forget(history);
     drop(other);
@@ -81,11 +83,7 @@ async fn what_a_full_disk_kept_from_being_written_is_written_when_there_is_room_
 #[tokio::test]
 async fn readers_do_not_put_off_what_is_owed() {
     let folder = folder();
-    let history = open(&folder);
-    let done = run("shop-1", "api", TestsState::Passed);
-    history.begin(&done).await.unwrap();
-    let other = somebody_else(&folder);
-    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    let (history, done, other) = owed(&folder, "shop-1").await;
     drop(other);
     let mut news = history.logs().news();
     let mut reads = 0;
@@ -100,11 +98,7 @@ async fn readers_do_not_put_off_what_is_owed() {
 #[tokio::test]
 async fn a_note_that_is_there_is_not_written_again() {
     let folder = folder();
-    let history = open(&folder);
-    let done = run("shop-1", "api", TestsState::Passed);
-    history.begin(&done).await.unwrap();
-    let other = somebody_else(&folder);
-    assert!(matches!(history.finish(&done).await, Err(HistoryError::Owed(_))));
+    let (history, done, other) = owed(&folder, "shop-1").await;
     let note = folder.path().join("devd/runs/shop-1.ended");
     let before = fs::metadata(&note).unwrap();
     // Another daemon finds it, and the database as it was.
