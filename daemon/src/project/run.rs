@@ -272,50 +272,35 @@ impl<E: Engine> Loop<E> {
     }
 
     fn event(&mut self, event: Event) {
-        if let Event::EngineBack = event {
-            self.publisher.engine_back();
-            self.pool.look_over();
-        }
-        if let Event::OpFinished { result, id } = &event
-            && let Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) =
-                self.state.operation(*id)
-        {
-            self.pending.ended(service, result.is_ok());
-        }
-        let ended = match &event {
-            Event::OpFinished { id, result } => Some((*id, result.is_ok())),
-            _ => None,
-        };
-        if let Event::OpFinished { id, result } = &event
-            && let Some(since) = self.restarting.remove(id)
-            && result.is_ok()
-        {
-            self.surroundings.metrics.restart("done", self.clock.now().saturating_sub(since));
-        }
-        if let Event::OpFinished { result: Ok(()), id } = &event
-            && let Some(op) = self.state.operation(*id)
-        {
-            match op {
-                Op::Remove(_, _) => self.removed.containers += 1,
-                Op::RemoveNetwork(_) => self.removed.networks += 1,
-                Op::RemoveVolume(_) => self.removed.volumes += 1,
-                Op::Build(service) | Op::Pull(service) => {
-                    self.publisher.progress.remove(service);
-                }
-                Op::CreateNetwork(_)
-                | Op::CreateVolume(_)
-                | Op::Create(_)
-                | Op::Start(_, _)
-                | Op::Stop(_, _)
-                | Op::Restart(_, _)
-                | Op::Act(_, _)
-                | Op::RemoveEnvironment(_) => {}
+        match &event {
+            Event::EngineBack => {
+                self.publisher.engine_back();
+                self.pool.look_over();
             }
-        }
-        if let Some((id, done)) = ended {
-            self.origin_ends(id, done);
+            Event::OpFinished { id, result } => self.finished(*id, result.is_ok()),
+            _ => {}
         }
         self.step(event);
+    }
+
+    /// An operation ended; the logic does not know it yet.
+    fn finished(&mut self, id: OpId, done: bool) {
+        if let Some(since) = self.restarting.remove(&id).filter(|_| done) {
+            self.surroundings.metrics.restart("done", self.clock.now().saturating_sub(since));
+        }
+        match self.state.operation(id) {
+            Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) => {
+                self.pending.ended(service, done);
+            }
+            Some(Op::Build(service) | Op::Pull(service)) if done => {
+                self.publisher.progress.remove(service);
+            }
+            Some(Op::Remove(_, _)) if done => self.removed.containers += 1,
+            Some(Op::RemoveNetwork(_)) if done => self.removed.networks += 1,
+            Some(Op::RemoveVolume(_)) if done => self.removed.volumes += 1,
+            _ => {}
+        }
+        self.origin_ends(id, done);
     }
 
     /// Tells the logic, and begins what it wishes for.
