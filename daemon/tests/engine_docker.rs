@@ -20,6 +20,8 @@ mod lease;
 mod look;
 #[path = "engine_docker/mounted.rs"]
 mod mounted;
+#[path = "engine_docker/namesakes.rs"]
+mod namesakes;
 #[path = "engine_docker/park.rs"]
 mod park;
 #[path = "engine_docker/process.rs"]
