@@ -10,6 +10,8 @@ mod build;
 mod buildx;
 #[path = "engine_docker/containers.rs"]
 mod containers;
+#[path = "engine_docker/ending.rs"]
+mod ending;
 #[path = "engine_docker/files.rs"]
 mod files;
 #[path = "engine_docker/grants.rs"]
