@@ -10,6 +10,8 @@ mod build;
 mod buildx;
 #[path = "engine_docker/containers.rs"]
 mod containers;
+#[path = "engine_docker/ending.rs"]
+mod ending;
 #[path = "engine_docker/files.rs"]
 mod files;
 #[path = "engine_docker/grants.rs"]
@@ -20,6 +22,8 @@ mod lease;
 mod look;
 #[path = "engine_docker/mounted.rs"]
 mod mounted;
+#[path = "engine_docker/namesakes.rs"]
+mod namesakes;
 #[path = "engine_docker/park.rs"]
 mod park;
 #[path = "engine_docker/process.rs"]

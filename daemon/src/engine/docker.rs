@@ -40,6 +40,8 @@ mod ports;
 mod probe;
 mod registry;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod shares;
 mod signals;
 mod snapshot;

@@ -332,6 +332,34 @@ fn a_thousand_idle_connections_are_in_nobodys_way() {
     devd.is_well();
 }
 
+/// Systems give 256 or 1024, and let each process have more.
+#[test]
+fn few_files_to_begin_with_do_not_make_it_refuse_clients() {
+    let devd = Devd::start_with_files("-S -n 256");
+    let idle: Vec<_> = (0..300).map(|_| devd.connect()).collect();
+    assert_eq!(devd.get("/v1/version").status, 200);
+    devd.is_well();
+    drop(idle);
+}
+
+#[test]
+fn where_there_cannot_be_more_files_it_refuses_clients_before_it_runs_out() {
+    let devd = Devd::start_with_files("-n 256");
+    let idle: Vec<_> = (0..64).map(|_| devd.connect()).collect();
+    let refused = devd.get("/v1/version");
+    assert_eq!((refused.status, refused.code().as_str()), (503, "busy"));
+    assert_eq!(refused.json()["title"], "devd has 64 connections already");
+    drop(idle);
+    // They are gone when the daemon has noticed; the pause only keeps the machine free.
+    for _ in 0..3000 {
+        if devd.get("/v1/version").status == 200 {
+            return devd.is_well();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("nobody is let in again: {}", devd.log());
+}
+
 #[test]
 fn clients_that_hang_up_leave_nothing_running() {
     let devd = Devd::start();

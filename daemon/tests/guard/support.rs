@@ -52,13 +52,25 @@ impl Devd {
     }
 
     pub(crate) fn start_in(dir: TempDir) -> Self {
+        Self::start_by(dir, Command::new(env!("CARGO_BIN_EXE_devdd")))
+    }
+
+    /// Where a shell says of how many open files it has: `-S -n 256`.
+    pub(crate) fn start_with_files(limit: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_devdd")]);
+        Self::start_by(tempfile::tempdir().unwrap(), shell)
+    }
+
+    fn start_by(dir: TempDir, mut program: Command) -> Self {
         // Nobody else gets to see what is in it, unless a test wants that.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         // Of an earlier start in the same place.
         let _ = std::fs::remove_file(dir.path().join("notify.sock"));
         let notify = UnixDatagram::bind(dir.path().join("notify.sock")).unwrap();
         notify.set_read_timeout(Some(LIMIT)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_devdd"))
+        let child = program
             .args(["--background", "--engine", "fake", "--socket"])
             .arg(dir.path().join("run/devd.sock"))
             .env_remove("DEVD_SOCKET")

@@ -84,16 +84,36 @@ pub(crate) async fn bench_with(fake: Fake, memory: Memory) -> Bench {
 
 async fn make(fake: Fake, memory: Memory, bytes: u64) -> Bench {
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    write(&dir, "shop/compose.yaml", COMPOSE);
-    write(&dir, "shop/api/compose.yaml", TESTS);
-    write(&dir, "shop/api/Dockerfile", "FROM scratch\n");
-    let source = ProjectSource {
+    let source = shop(&dir);
+    let (notices, _) = tokio::sync::mpsc::unbounded_channel();
+    let (watcher, history) = (Watcher::new(notices).unwrap(), History::open(state.path()).unwrap());
+    let (handle, finished) = begin(&fake, watcher, history, &source, memory, bytes).await;
+    handle.tell(Message::FilesKnown);
+    Bench { fake, handle, dir, source, finished, _state: state }
+}
+
+/// A project on disk.
+pub(crate) fn shop(dir: &TempDir) -> ProjectSource {
+    write(dir, "shop/compose.yaml", COMPOSE);
+    write(dir, "shop/api/compose.yaml", TESTS);
+    write(dir, "shop/api/Dockerfile", "FROM scratch\n");
+    ProjectSource {
         dir: dir.path().canonicalize().unwrap().join("shop").display().to_string(),
         env: BTreeMap::new(),
         ..ProjectSource::default()
-    };
-    let blueprint = Arc::new(Blueprint::load(&source).unwrap());
-    let (notices, _) = tokio::sync::mpsc::unbounded_channel();
+    }
+}
+
+/// A project's loop, and the runs that ended in it.
+pub(crate) async fn begin(
+    fake: &Fake,
+    watcher: Watcher,
+    history: History,
+    source: &ProjectSource,
+    memory: Memory,
+    bytes: u64,
+) -> (Handle, Arc<Mutex<Vec<Run>>>) {
+    let blueprint = Arc::new(Blueprint::load(source).unwrap());
     let hub = Hub::default();
     let finished = Arc::new(Mutex::new(Vec::new()));
     let (mut events, runs) = (hub.subscribe(None), Arc::clone(&finished));
@@ -106,16 +126,14 @@ async fn make(fake: Fake, memory: Memory, bytes: u64) -> Bench {
     });
     let surroundings = Surroundings {
         engine: fake.clone(),
-        watcher: Watcher::new(notices).unwrap(),
-        history: History::open(state.path()).unwrap(),
+        watcher,
+        history,
         hub,
         limits: Limits { runs: 2 },
         metrics: Metrics::new(),
         machine: Arc::new(Machine::new(bytes, Duration::from_secs(900), 2)),
     };
-    let handle = run::start(surroundings, blueprint, source.clone(), memory, || {}).await;
-    handle.tell(Message::FilesKnown);
-    Bench { fake, handle, dir, source, finished, _state: state }
+    (run::start(surroundings, blueprint, source.clone(), memory, || {}).await, finished)
 }
 
 impl Bench {
@@ -125,19 +143,7 @@ impl Bench {
         what: &str,
         test: impl Fn(&devd_proto::ProjectStatus) -> bool,
     ) -> Arc<devd_proto::ProjectStatus> {
-        let waiting = async {
-            loop {
-                let status = self.handle.status();
-                if !status.services.is_empty() && test(&status) {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        match tokio::time::timeout(Duration::from_secs(3600), waiting).await {
-            Ok(status) => status,
-            Err(_) => panic!("never {what}: {:#?}\n{:#?}", self.handle.status(), self.fake.journal()),
-        }
+        until(&self.handle, &self.fake, what, test).await
     }
 
     pub(crate) async fn up(&self) {
@@ -170,6 +176,28 @@ impl Bench {
 
     pub(crate) fn count(&self, what: &str) -> usize {
         self.fake.journal().iter().filter(|line| *line == what).count()
+    }
+}
+
+/// As [`Bench::until`].
+pub(crate) async fn until(
+    handle: &Handle,
+    fake: &Fake,
+    what: &str,
+    test: impl Fn(&devd_proto::ProjectStatus) -> bool,
+) -> Arc<devd_proto::ProjectStatus> {
+    let waiting = async {
+        loop {
+            let status = handle.status();
+            if !status.services.is_empty() && test(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(3600), waiting).await {
+        Ok(status) => status,
+        Err(_) => panic!("never {what}: {:#?}\n{:#?}", handle.status(), fake.journal()),
     }
 }
 

@@ -4,4 +4,5 @@
 
 mod bench;
 mod life;
+mod lives;
 mod pool;

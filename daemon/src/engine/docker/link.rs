@@ -269,7 +269,58 @@ fn why_not(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Docker;
+    use super::super::scripted::Scripted;
     use super::*;
+    use crate::engine::Engine as _;
+    use sha2::{Digest as _, Sha256};
+
+    /// One that restarts is back within seconds. With pauses that grow, services would be dead for as long again.
+    #[tokio::test]
+    async fn an_engine_that_was_lost_lately_is_tried_again_with_the_first_pause_and_nowhere_else() {
+        let (engine, config) = (Scripted::new(|_| None), tempfile::tempdir().unwrap());
+        let chosen = |name: &str| {
+            let text = serde_json::json!({ "currentContext": name }).to_string();
+            std::fs::write(config.path().join("config.json"), text).unwrap();
+        };
+        let near: String = Sha256::digest("near").iter().map(|byte| format!("{byte:02x}")).collect();
+        let near = config.path().join("contexts/meta").join(near);
+        std::fs::create_dir_all(&near).unwrap();
+        let meta = serde_json::json!({ "Endpoints": { "docker": { "Host": engine.endpoint() } } });
+        std::fs::write(near.join("meta.json"), meta.to_string()).unwrap();
+        chosen("near");
+        let vars = [("DOCKER_CONFIG".to_owned(), config.path().display().to_string())].into();
+        let docker = Docker::connect(Surroundings { vars, ..Surroundings::default() }, None);
+        docker.tried().await;
+        assert_eq!((docker.status().state, docker.status().error), (EngineState::Connected, None));
+
+        // From here on nothing takes time but pauses.
+        tokio::time::pause();
+        tokio::time::advance(STABLE).await;
+        chosen("far");
+        let mut link = docker.shared.link.clone();
+        let lost_place = engine.endpoint();
+        drop(engine);
+        link.wait_for(|link| link.connection.is_none()).await.unwrap();
+        let lost = Instant::now();
+        let mut last = lost;
+        while lost.elapsed() < LOYALTY - FIRST_PAUSE * 2 {
+            link.changed().await.unwrap();
+            assert!(last.elapsed() < FIRST_PAUSE * 2, "{:?} after {:?}", last.elapsed(), last - lost);
+            last = Instant::now();
+            let reason = link.borrow().status.error.clone().unwrap();
+            assert!(reason.starts_with(&format!("{lost_place} (context near): ")), "{reason}");
+        }
+        // After that it is as gone as any other.
+        let elsewhere = "context far: there is no such context (see `docker context ls`)";
+        let is_elsewhere = link.wait_for(|link| link.status.error.as_deref() == Some(elsewhere));
+        drop(tokio::time::timeout(LOYALTY, is_elsewhere).await.unwrap().unwrap());
+        for _ in 0..5 {
+            last = Instant::now();
+            link.changed().await.unwrap();
+        }
+        assert!(last.elapsed() >= LONGEST_PAUSE, "{:?}", last.elapsed());
+    }
 
     fn place(endpoint: &str, why: &str) -> Candidate {
         Candidate { endpoint: endpoint.to_owned(), why: why.to_owned(), certificates: None }

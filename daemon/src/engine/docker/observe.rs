@@ -282,8 +282,29 @@ fn ports(map: PortMap) -> Vec<Port> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scripted::Scripted;
+    use super::super::{Docker, Surroundings};
     use super::*;
     use bollard::models::PortBinding;
+    use serde_json::json;
+
+    /// Of one whose removal failed half-way something is left to be removed.
+    #[tokio::test]
+    async fn a_container_that_is_listed_as_dead_and_that_the_engine_knows_nothing_of_is_gone() {
+        let engine = Scripted::new(|path| match path.split_once("/containers/")?.1 {
+            "json" => {
+                let listed = [("ghost", "dead"), ("half", "dead"), ("web", "running")];
+                Some(listed.map(|(id, state)| json!({ "Id": id, "State": state })).into())
+            }
+            "half/json" => Some(json!({ "Id": "half" })),
+            _ => None,
+        });
+        let vars = [("DOCKER_HOST".to_owned(), engine.endpoint())].into();
+        let docker = Docker::connect(Surroundings { vars, ..Surroundings::default() }, None);
+        let found = containers(&docker.connection().await.unwrap(), &[]).await.unwrap();
+        let found: Vec<String> = found.into_iter().filter_map(|container| container.id).collect();
+        assert_eq!(found, ["half", "web"]);
+    }
 
     #[test]
     fn a_port_for_both_families_is_one() {

@@ -170,3 +170,52 @@ async fn saves_while_everything_is_still_being_read_are_not_lost() {
     }
     assert_eq!(changed, saved);
 }
+
+/// What was read may be newer than what the process began with, when nobody could tell of the save in between.
+#[test]
+fn a_save_that_was_read_and_never_told_is_made_up_for_when_events_were_lost_before_all_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let [old, saved, unread] = ["old.py", "saved.py", "unread.py"].map(|name| root.join("api").join(name));
+    fs::create_dir_all(root.join("api")).unwrap();
+    let changed_at = |path: &Path| match content::find(path) {
+        content::Found::File(stat) => stat.changed_at,
+        other => panic!("{other:?}"),
+    };
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).unwrap();
+        // What was written a moment ago is read again in any case.
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    };
+    for path in [&old, &saved, &unread] {
+        write(path, "1");
+    }
+    let (inputs, _queue) = inbox::inbox();
+    let (source, blind) = source::Source::new(&inputs, true, Duration::from_secs(3600)).unwrap();
+    let mut watches = watches::Watches::new(source, blind, Arc::clone(&inputs.counts));
+    let mut batch = watched::Batch::default();
+    let mut project =
+        watched::Watched::new(set_of(&root, vec![api(&root)]), 1, None, &mut watches, &mut batch);
+    assert_eq!(batch.changes, []);
+    // The file system's clock goes on in steps: until it is later than at the first time.
+    while changed_at(&saved) <= changed_at(&unread) {
+        write(&saved, "2");
+    }
+    project.started = changed_at(&saved);
+    for file in [&old, &saved] {
+        let (stat, hash) = content::read(file).unwrap();
+        project.index.set(&root.join("api"), file.file_name().unwrap(), stat.print, hash);
+    }
+    project.rescan(&mut watches, &mut batch);
+    let told = |batch: &watched::Batch| {
+        let told = batch.changes.iter().map(|change| (change.path.clone(), change.kind, change.action));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&batch), [(saved, ChangeKind::Modified, Some(Action::Restart))]);
+    // When all was read, every save was told, or is another content than what was read.
+    project.ready = true;
+    let mut batch = watched::Batch::default();
+    project.rescan(&mut watches, &mut batch);
+    assert_eq!(told(&batch), []);
+}

@@ -1,0 +1,57 @@
+//! The engine tells of what devd ends as it tells of what others do.
+
+use crate::stage::{Stage, docker, staged};
+use devdd::engine::spec::Act;
+use devdd::engine::{Engine, EngineChange};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::time::Duration;
+
+/// What others wished for the services of a stage, up to the stop of this one.
+async fn wishes(stage: &Stage, changes: &mut BoxStream<'static, EngineChange>, last: &str) -> Vec<String> {
+    let mut wishes = Vec::new();
+    let heard = async {
+        loop {
+            match changes.next().await.unwrap() {
+                EngineChange::ToldToEnd { project, service, .. } if project == stage.project => {
+                    wishes.push(format!("{service} is told to end"));
+                }
+                EngineChange::Stopped { project, service, .. } if project == stage.project => {
+                    wishes.push(format!("{service} is stopped"));
+                    if service == last {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(60), heard).await;
+    heard.unwrap_or_else(|_| panic!("nobody stopped {last}"));
+    wishes
+}
+
+#[tokio::test]
+async fn a_restart_of_devds_own_through_the_engine_is_not_taken_for_somebody_elses_stop() {
+    staged("ending", |stage| async move {
+        // What has a terminal is under no park: only the engine can restart it.
+        let service = |name: &str| {
+            let mut spec = stage.script(name, "trap exit TERM; sleep 1000 & wait");
+            spec.service.tty = true;
+            spec
+        };
+        let web = stage.start(service("web")).await;
+        let other = stage.start(service("other")).await;
+        let mut changes = stage.engine.changes();
+        stage.act(Act::Restart { container: web.clone(), grace: None }).await.unwrap();
+        // What is told of this is told after everything that the restart came to.
+        docker(&["stop", &other]).await;
+        let heard = wishes(&stage, &mut changes, "other").await;
+        assert_eq!(heard, ["other is told to end", "other is stopped"]);
+
+        docker(&["stop", &web]).await;
+        let heard = wishes(&stage, &mut changes, "web").await;
+        assert_eq!(heard, ["web is told to end", "web is stopped"], "by hand");
+    })
+    .await;
+}
