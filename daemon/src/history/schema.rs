@@ -118,6 +118,8 @@ fn try_open(path: &Path) -> Result<Opened, Broken> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // In KiB. SQLite would keep 2 MiB of what is read once, such as by the check that follows.
+    connection.pragma_update(None, "cache_size", -256)?;
     let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if check != "ok" {
         return Err(Broken::Beyond(check));

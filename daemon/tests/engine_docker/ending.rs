@@ -32,19 +32,24 @@ async fn wishes(stage: &Stage, changes: &mut BoxStream<'static, EngineChange>, l
 }
 
 #[tokio::test]
-async fn a_restart_of_devds_own_through_the_engine_is_not_taken_for_somebody_elses_stop() {
+async fn what_devd_does_through_the_engine_is_not_taken_for_somebody_elses_stop() {
     staged("ending", |stage| async move {
         // What has a terminal is under no park: only the engine can restart it.
-        let service = |name: &str| {
-            let mut spec = stage.script(name, "trap exit TERM; sleep 1000 & wait");
+        let service = |name: &str, on_term: &str| {
+            let mut spec =
+                stage.script(name, &format!("trap {on_term} TERM; while :; do sleep 1000 & wait; done"));
             spec.service.tty = true;
             spec
         };
-        let web = stage.start(service("web")).await;
-        let other = stage.start(service("other")).await;
+        let web = stage.start(service("web", "exit")).await;
+        let other = stage.start(service("other", "exit")).await;
+        let deaf = stage.start(service("deaf", ":")).await;
         let mut changes = stage.engine.changes();
         stage.act(Act::Restart { container: web.clone(), grace: None }).await.unwrap();
-        // What is told of this is told after everything that the restart came to.
+        stage.act(Act::Signal(deaf, "SIGTERM".to_owned())).await.unwrap();
+        stage.act(Act::Stop(web.clone())).await.unwrap();
+        stage.act(Act::Start(web.clone())).await.unwrap();
+        // What is told of this is told after everything that came of those.
         docker(&["stop", &other]).await;
         let heard = wishes(&stage, &mut changes, "other").await;
         assert_eq!(heard, ["other is told to end", "other is stopped"]);

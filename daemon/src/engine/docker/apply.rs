@@ -115,7 +115,7 @@ async fn restart(
         t: i32::try_from(grace.as_secs()).ok(),
         ..Default::default()
     });
-    let _doing = connection.ending.begins(container);
+    let _doing = connection.ending.begins(container, "stop");
     let restarted = connection.slow.restart_container(container, options).await;
     match restarted.map_err(EngineError::from) {
         Err(EngineError::Refused(message)) => {
@@ -126,13 +126,13 @@ async fn restart(
 }
 
 async fn stop(connection: &Connection, container: &str) -> Result<(), EngineError> {
-    let _doing = connection.ending.begins(container);
+    let _doing = connection.ending.begins(container, "stop");
     // Without a time the engine takes the container's own grace period.
     Ok(connection.slow.stop_container(container, None::<StopContainerOptions>).await?)
 }
 
 async fn send_signal(connection: &Connection, container: &str, signal: &str) -> Result<(), EngineError> {
-    let _doing = connection.ending.begins(container);
+    let _doing = connection.ending.begins(container, "kill");
     let options = KillContainerOptions { signal: signal.to_owned() };
     Ok(connection.api.kill_container(container, Some(options)).await?)
 }

@@ -122,7 +122,7 @@ fn change(event: &Event, owners: &Owners, ending: &Ending) -> Option<EngineChang
     let project = attributes.get(compose::PROJECT).filter(|_| !of_a_run && !one_off)?.clone();
     let service = attributes.get(compose::SERVICE)?.clone();
     let container = event.actor.id.clone();
-    if ending.contains(&container) {
+    if ending.leads_to(&container, &event.action) {
         return Some(EngineChange::Project(project));
     }
     if event.action == "stop" {
@@ -228,15 +228,26 @@ mod tests {
     #[test]
     fn what_devd_stops_itself_is_nobody_elses_wish() {
         let ending = Ending::default();
-        let stop = || {
-            let labels: BTreeMap<_, _> = [(compose::PROJECT, "shop"), (compose::SERVICE, "web")].into();
-            let event = serde_json::json!({ "Type": "container", "Action": "stop", "Actor": { "ID": "1", "Attributes": labels } });
-            change(&serde_json::from_value(event).unwrap(), &Owners::default(), &ending)
+        let is_ours = |action: &str| {
+            let labels: BTreeMap<_, _> =
+                [(compose::PROJECT, "shop"), (compose::SERVICE, "web"), ("signal", "15")].into();
+            let event = serde_json::json!({ "Type": "container", "Action": action, "Actor": { "ID": "1", "Attributes": labels } });
+            match change(&serde_json::from_value(event).unwrap(), &Owners::default(), &ending) {
+                Some(EngineChange::Project(_)) => true,
+                Some(EngineChange::Stopped { .. } | EngineChange::ToldToEnd { .. }) => false,
+                other => panic!("{other:?}"),
+            }
         };
-        let doing = ending.begins("1");
-        assert_eq!(stop(), Some(EngineChange::Project("shop".to_owned())));
+        let doing = ending.begins("1", "stop");
+        assert_eq!(
+            ["kill", "stop", "kill", "stop"].map(is_ours),
+            [true, true, false, false],
+            "the last is a person's"
+        );
         drop(doing);
-        assert!(matches!(stop(), Some(EngineChange::Stopped { .. })));
+        // The engine's answer may be there sooner.
+        drop(ending.begins("1", "kill"));
+        assert_eq!(["kill", "kill", "stop"].map(is_ours), [true, false, false]);
     }
 
     #[test]
