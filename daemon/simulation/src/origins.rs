@@ -222,7 +222,10 @@ impl World {
         }
         let alive = origins.alive.clone();
         for (service, reaction) in differ {
-            self.make_up_for(project, service, reaction);
+            // It may have crashed on the one before.
+            if self.projects[project].life.is_some() {
+                self.make_up_for(project, service, reaction);
+            }
         }
         for (service, made) in alive {
             let Some(life) = &self.projects[project].life else { return };
