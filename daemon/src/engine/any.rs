@@ -7,6 +7,7 @@ use super::{Applied, Attached, Engine, EngineChange, EngineError, Exec, LogLine,
 use devd_logic::sweep::Thing;
 use devd_proto::EngineStatus;
 use futures_util::stream::BoxStream;
+use std::time::Duration;
 
 /// One of the engines there are. A process has one for its life.
 #[derive(Clone)]
@@ -80,10 +81,15 @@ impl Engine for AnyEngine {
         }
     }
 
-    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+    async fn damage(
+        &self,
+        needed: &[String],
+        tests: &str,
+        lasted: Duration,
+    ) -> Result<Option<String>, EngineError> {
         match self {
-            Self::Docker(engine) => engine.damage(containers).await,
-            Self::Fake(engine) => engine.damage(containers).await,
+            Self::Docker(engine) => engine.damage(needed, tests, lasted).await,
+            Self::Fake(engine) => engine.damage(needed, tests, lasted).await,
         }
     }
 

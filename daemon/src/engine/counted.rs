@@ -7,6 +7,7 @@ use devd_logic::sweep::Thing;
 use devd_proto::EngineStatus;
 use futures_util::stream::BoxStream;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// An engine that is counted.
 #[derive(Clone, Debug)]
@@ -109,8 +110,13 @@ impl<E: Engine> Engine for Counted<E> {
         self.count("keeps_data", Box::pin(self.engine.keeps_data(containers))).await
     }
 
-    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
-        self.count("damage", Box::pin(self.engine.damage(containers))).await
+    async fn damage(
+        &self,
+        needed: &[String],
+        tests: &str,
+        lasted: Duration,
+    ) -> Result<Option<String>, EngineError> {
+        self.count("damage", Box::pin(self.engine.damage(needed, tests, lasted))).await
     }
 
     async fn exec(&self, container: &str, spec: ExecSpec) -> Result<Exec, EngineError> {

@@ -199,8 +199,13 @@ impl Engine for Docker {
         snapshot::keeps_data(&*self.connection().await?, containers).await
     }
 
-    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
-        damage::damage(&*self.connection().await?, containers).await
+    async fn damage(
+        &self,
+        needed: &[String],
+        tests: &str,
+        lasted: Duration,
+    ) -> Result<Option<String>, EngineError> {
+        damage::damage(&*self.connection().await?, needed, tests, lasted).await
     }
 
     async fn probe(&self, container: &str) -> Result<bool, EngineError> {

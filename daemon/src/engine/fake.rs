@@ -274,9 +274,14 @@ impl Engine for Fake {
         Ok(containers.iter().filter_map(image).any(|image| image.contains("postgres")))
     }
 
-    async fn damage(&self, containers: &[String]) -> Result<Option<String>, EngineError> {
+    async fn damage(
+        &self,
+        needed: &[String],
+        _tests: &str,
+        _lasted: Duration,
+    ) -> Result<Option<String>, EngineError> {
         let world = self.reachable()?;
-        let damaged = containers.iter().find(|id| match world.containers.get(*id).map(|it| it.state) {
+        let damaged = needed.iter().find(|id| match world.containers.get(*id).map(|it| it.state) {
             Some(ContainerState::Running | ContainerState::Exited(0)) => false,
             Some(_) | None => true,
         });

@@ -16,6 +16,7 @@ use devd_proto::{EngineStatus, Port, Stream};
 use futures_util::stream::BoxStream;
 use spec::{Act, ContainerSpec, ExecSpec, LogQuery};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A container engine.
@@ -65,11 +66,14 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Whether any of these containers has anything in a volume of its own.
     fn keeps_data(&self, containers: &[String]) -> impl Future<Output = Result<bool, EngineError>> + Send;
 
-    /// What happened to containers that were started and ready, in words: one ended with an error, is gone or paused, or
-    /// was taken off its network. None if they are as they were.
+    /// What happened to the containers of tests that have run for so long, in words: one that they need ended with an
+    /// error, is gone or paused, or was taken off its network, or somebody ended one of them or the tests themselves.
+    /// None if they are as they were.
     fn damage(
         &self,
-        containers: &[String],
+        needed: &[String],
+        tests: &str,
+        lasted: Duration,
     ) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
 
     /// Runs a command in a running container.

@@ -19,6 +19,7 @@ use environment::{Tests, not_run};
 use pool::Pool;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// One run to do.
@@ -136,6 +137,7 @@ pub async fn run<E: Engine>(
     let needed: Vec<String> = ready.containers.iter().filter(|id| **id != container).cloned().collect();
     let (tests, _held) = ready.into_parts();
     let timeout = job.suite.settings.timeout;
+    let began = Instant::now();
     let ended = async {
         let code = match tests {
             Tests::Created(container) => {
@@ -152,7 +154,10 @@ pub async fn run<E: Engine>(
                 }
             }
         };
-        let damage = if code == 0 { None } else { damage(pool.engine(), &needed).await? };
+        let damage = match code {
+            0 => None,
+            _ => damage(pool.engine(), &needed, &container, began.elapsed()).await?,
+        };
         if let Some(damage) = damage.as_ref().filter(|_| job.repeats) {
             return Err(RunError::Damaged(damage.clone()));
         }
@@ -165,9 +170,15 @@ pub async fn run<E: Engine>(
     }
 }
 
-/// What happened to what tests need, if anything did. Only asked when they failed.
-async fn damage<E: Engine>(engine: &E, needed: &[String]) -> Result<Option<String>, RunError> {
-    let found = engine.damage(needed).await.map_err(|error| not_run("what the tests need", error))?;
+/// What happened to what tests need, or to themselves, if anything did. Only asked when they failed.
+async fn damage<E: Engine>(
+    engine: &E,
+    needed: &[String],
+    tests: &str,
+    lasted: Duration,
+) -> Result<Option<String>, RunError> {
+    let found = engine.damage(needed, tests, lasted).await;
+    let found = found.map_err(|error| not_run("what the tests need", error))?;
     Ok(found.map(|what| format!("{what} while the tests ran")))
 }
 

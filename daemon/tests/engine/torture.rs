@@ -1,6 +1,6 @@
 //! The most telling of the faults of `scripts/torture`, once each, beside other users of the engine.
 
-use crate::support::{PATIENCE, World, docker};
+use crate::support::{PATIENCE, World, docker, service as service_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -77,6 +77,31 @@ fn a_database_that_is_killed_in_an_environment_that_stands_ready_fails_no_run() 
             now.len() == 1 && now.is_disjoint(&old) && world.service("app")["tests"]["warm"] == 1
         });
         save_and_pass(&world, &format!("{round}\n"));
+    }
+    end(world);
+}
+
+#[test]
+fn a_stop_by_hand_amid_tests_is_no_verdict_though_what_is_stopped_ends_well() {
+    let world = world();
+    let check = "n=0\nwhile [ $n -lt 50 ]; do\n  printf 'PING\\r\\n' | nc -w 1 db 6379 | grep -q PONG || exit 7\n  sleep 0.1\n  \
+                 n=$((n + 1))\ndone\n";
+    for service in ["db", "tests"] {
+        let before = world.service("app")["tests"]["run"].clone();
+        world.write("app/src/check.sh", &format!("# {service} is stopped\n{check}"));
+        world.until("tested", |status| service_of(status, "app")["tests"]["state"] == "running");
+        let filter = format!("label=dev.devd.project={}", world.project);
+        let of_service = format!("label=com.docker.compose.service={service}");
+        let ids = docker(&["ps", "-q", "--filter", &filter, "--filter", &of_service]);
+        // Redis ends with 0 when it is told to.
+        docker(&["stop"].into_iter().chain(ids.lines()).collect::<Vec<_>>());
+        world.until_tested("app", "passed", &before);
+        let runs = world.json(&["runs", "app"])["runs"].clone();
+        let first = &runs[1];
+        assert_eq!(runs[0]["cause"], "repeat", "{runs:#}");
+        assert_eq!(first["state"], "cancelled", "{runs:#}");
+        let reason = first["reason"].as_str().unwrap();
+        assert_eq!(reason, format!("somebody ended {service} while the tests ran; they are repeated"));
     }
     end(world);
 }

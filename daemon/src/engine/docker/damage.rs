@@ -1,18 +1,28 @@
-//! What became of the containers that tests need.
+//! What became of the containers of tests, and of those that they need.
 
 use super::error::gone_is_fine;
+use super::events;
 use super::link::Connection;
 use crate::engine::EngineError;
 use crate::engine::spec::compose;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::InspectContainerOptions;
+use std::time::Duration;
+
+/// How long before the tests began somebody may have ended what they need without devd's having heard of it by then.
+const UNHEARD: Duration = Duration::from_secs(5);
+
+/// How long an engine is given to tell what it did: its clock may be behind this machine's.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The first damage there is, in words.
 pub(super) async fn damage(
     connection: &Connection,
-    containers: &[String],
+    needed: &[String],
+    tests: &str,
+    lasted: Duration,
 ) -> Result<Option<String>, EngineError> {
-    for id in containers {
+    for id in needed {
         let answer = connection.api.inspect_container(id, None::<InspectContainerOptions>).await;
         let damage = match gone_is_fine(answer.map(Some).map_err(EngineError::from))? {
             Some(found) => damage_of(&found),
@@ -22,7 +32,13 @@ pub(super) async fn damage(
             return Ok(damage);
         }
     }
-    Ok(None)
+    // What is told to end may do so with 0, as if nothing had happened.
+    let of: Vec<&str> = needed.iter().map(String::as_str).chain([tests]).collect();
+    let told = events::told_to_end(connection, &of, lasted + UNHEARD);
+    match tokio::time::timeout(PATIENCE, told).await {
+        Ok(told) => Ok(told?.map(|service| format!("somebody ended {service}"))),
+        Err(_) => Ok(None),
+    }
 }
 
 fn damage_of(found: &ContainerInspectResponse) -> Option<String> {

@@ -9,7 +9,10 @@ use crate::engine::{EngineChange, EngineError};
 use devd_logic::EnvironmentId;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::sync::broadcast;
 
 /// How often an engine behind a network is asked whether it is still there: a stream of events that a network
@@ -18,6 +21,7 @@ const CHECK: Duration = Duration::from_secs(20);
 
 /// Signals by which images want to be stopped: INT, QUIT, TERM, and Linux's RTMIN+3 of systemd.
 const ENDING: [&str; 4] = ["2", "3", "15", "37"];
+const KILL: &str = "9";
 
 /// Events from now on.
 pub(super) type Subscription = BoxStream<'static, Result<Event, EngineError>>;
@@ -63,6 +67,38 @@ pub(super) async fn subscribe(connection: &Connection) -> Result<Subscription, E
     }
     let call = Call::get("/events").query(&[("filters", filters.to_string())]);
     Ok(json_lines(call.send(&connection.address).await?))
+}
+
+/// The service of the first of these containers that somebody has told to end within a time that ends now. Engines
+/// remember some hundreds of events.
+pub(super) async fn told_to_end(
+    connection: &Connection,
+    containers: &[&str],
+    within: Duration,
+) -> Result<Option<String>, EngineError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let filters = serde_json::json!({ "type": ["container"], "event": ["kill"], "container": containers });
+    let call = Call::get("/events").query(&[
+        ("since", in_seconds(now.saturating_sub(within))),
+        ("until", in_seconds(now)),
+        ("filters", filters.to_string()),
+    ]);
+    let mut told: Subscription = json_lines(call.send(&connection.address).await?);
+    while let Some(event) = told.next().await {
+        let Event { actor, .. } = event?;
+        let signal = actor.attributes.get("signal").map_or("", String::as_str);
+        // Podman has other ways to filter.
+        if containers.contains(&actor.id.as_str()) && (signal == KILL || ENDING.contains(&signal)) {
+            let service = actor.attributes.get(compose::SERVICE);
+            return Ok(Some(service.map_or("a dependency", String::as_str).to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A time as the engine takes it.
+fn in_seconds(time: Duration) -> String {
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
 }
 
 /// Forwards hints until the stream breaks; returns why.
