@@ -91,6 +91,10 @@ impl<E: Engine> Registry<E> {
 
     /// Registers a project, or brings a registered one up to date.
     pub async fn register(&self, request: RegisterRequest) -> Result<Registered, Problem> {
+        to_the_end(self.clone().enter(request)).await
+    }
+
+    async fn enter(self, request: RegisterRequest) -> Result<Registered, Problem> {
         if request.start {
             self.engine_answers()?;
         }
@@ -238,6 +242,10 @@ impl<E: Engine> Registry<E> {
 
     /// An editor says that files changed.
     pub async fn saved(&self, paths: Vec<PathBuf>) -> Result<Saved, Problem> {
+        to_the_end(self.clone().pushed(paths)).await
+    }
+
+    async fn pushed(self, paths: Vec<PathBuf>) -> Result<Saved, Problem> {
         let changes = self
             .surroundings()
             .watcher
@@ -369,6 +377,14 @@ impl<E: Engine> Registry<E> {
             entry.handle.tell(Message::Event(event.clone()));
         }
     }
+}
+
+/// Does something to its end, also when whoever asked for it hangs up: the future of a request goes with its connection.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
 }
 
 /// How a project is registered after it was asked for again: its files, with what the caller says anew.

@@ -1,6 +1,7 @@
 //! Whoever asks how things are hears nothing of how they were.
 
 use super::support::{COMPOSE, World, tests};
+use std::pin::pin;
 
 const ROUNDS: usize = 100;
 
@@ -21,6 +22,21 @@ async fn never_of_yesterday(world: &World, meanwhile: impl Fn(usize)) {
 async fn a_save_is_known_to_who_asks_after_it() {
     let world = World::up().await;
     never_of_yesterday(&world, |_| ()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_that_an_editor_told_of_and_hung_up_after_is_not_lost() {
+    let world = World::up().await;
+    for n in 0..20 {
+        let before = world.until("tested", |status| tests(status).current).await;
+        let before = tests(&before).run.clone();
+        let path = format!("api/src/part{}.py", n % 2);
+        world.write(&path, &format!("print({n})\n"));
+        // It is asked, and nobody waits for the answer.
+        let told = pin!(world.registry.saved(vec![world.path(&path)]));
+        assert!(futures_util::poll!(told).is_pending());
+        world.until("tested again", |status| tests(status).current && tests(status).run != before).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
