@@ -9,6 +9,7 @@ use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Handle, Message, Request};
 use devdd::system::metrics::Metrics;
+use devdd::system::traces::Traces;
 use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, TestsEffect, Watcher};
 use std::collections::BTreeMap;
@@ -111,6 +112,7 @@ async fn make(fake: Fake, memory: Memory, bytes: u64) -> Bench {
         hub,
         limits: Limits { runs: 2 },
         metrics: Metrics::new(),
+        traces: Traces::default(),
         machine: Arc::new(Machine::new(bytes, Duration::from_secs(900), 2)),
     };
     let handle = run::start(surroundings, blueprint, source.clone(), memory, || {}).await;
