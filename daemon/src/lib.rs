@@ -94,8 +94,8 @@ pub async fn run(
     let machine = Arc::new(Machine::new(pool.memory.bytes(), pool.idle, config.runs));
     let metrics = system::metrics::Metrics::new();
     let engine = Counted::new(engine, metrics.clone());
-    let surroundings =
-        Surroundings { engine, watcher, history, hub: Hub::default(), limits, metrics, machine };
+    let (hub, traces) = (Hub::default(), system::traces::Traces::begin());
+    let surroundings = Surroundings { engine, watcher, history, hub, limits, metrics, traces, machine };
     let registry = registry::Registry::new(surroundings, received);
     registry.restore().await;
     let streams = CancellationToken::new();
@@ -114,6 +114,7 @@ pub async fn run(
         streams.cancel();
         // Registrations and verdicts on their way to the disk.
         registry.surroundings().history.close().await;
+        registry.surroundings().traces.close().await;
         removed
     };
     let patience = async {

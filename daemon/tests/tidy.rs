@@ -42,6 +42,7 @@ fn each_library_stays_behind_its_edge() {
         ("notify::", "daemon/src/watch/"),
         ("axum::", "daemon/src/api/"),
         ("rusqlite::", "daemon/src/history/"),
+        ("opentelemetry", "daemon/src/system/traces/"),
         ("granit_parser::", "daemon/compose/src/parse"),
         ("clap::", "client/src/"),
     ];

@@ -12,6 +12,7 @@ use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Handle, Message, Request};
 use devdd::system::metrics::Metrics;
+use devdd::system::traces::Traces;
 use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, TestsEffect, Watcher};
 use std::path::Path;
@@ -57,6 +58,7 @@ async fn day() -> anyhow::Result<(Vec<Sample>, u32)> {
         hub: Hub::default(),
         limits: Limits { runs: 2 },
         metrics: Metrics::new(),
+        traces: Traces::default(),
         machine: Arc::new(Machine::new(1 << 30, Duration::from_secs(900), 2)),
     };
     let handle = run::start(surroundings, blueprint, source, Memory::default(), || {}).await;

@@ -9,6 +9,7 @@ pub mod publish;
 mod requests;
 pub mod run;
 pub mod runs;
+mod saves;
 pub mod sync;
 mod testing;
 

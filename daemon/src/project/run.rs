@@ -5,6 +5,7 @@ use super::executor::Executor;
 use super::origins::Origins;
 use super::publish::Publisher;
 use super::runs::Live;
+use super::saves::Saves;
 use super::sync::{Load, Pending};
 use super::{Also, Handle, Message};
 use crate::blueprint::Blueprint;
@@ -14,11 +15,12 @@ use crate::engine::{Engine, Look, Progress};
 use crate::history::{self, History, Made, Registration};
 use crate::hub::Hub;
 use crate::system::metrics::Metrics;
+use crate::system::traces::Traces;
 use crate::warm::Job;
 use crate::warm::machine::Machine;
 use crate::warm::pool::Pool;
 use crate::watch::{Action, Change, Part, Watcher};
-use devd_logic::{Effect, Event, Limits, Memory, Moment, Op, OpId, Reaction, State};
+use devd_logic::{Effect, Event, Limits, Memory, Op, OpId, Reaction, State};
 use devd_proto::{Code, Problem, ProjectName, ProjectSource, Removed, Run, RunId, ServiceName, What};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -40,6 +42,8 @@ pub struct Surroundings<E> {
     pub limits: Limits,
     /// Numbers about all this.
     pub metrics: Metrics,
+    /// Where traces of saves go.
+    pub traces: Traces,
     /// What environments that stand ready may take of it.
     pub machine: Arc<Machine>,
 }
@@ -85,6 +89,7 @@ pub async fn start<E: Engine>(
             sender.clone(),
         ),
         pool: Pool::new(surroundings.engine.clone(), sender.clone(), Arc::clone(&surroundings.machine)),
+        saves: Saves::new(name.clone(), clock, surroundings.metrics.clone(), surroundings.traces.clone()),
         surroundings,
         clock,
         blueprint: Arc::clone(&blueprint),
@@ -98,8 +103,6 @@ pub async fn start<E: Engine>(
         pending: Pending::default(),
         origins: Origins::new(origins),
         put_away: VecDeque::new(),
-        restarting: BTreeMap::new(),
-        saved: BTreeMap::new(),
         images_owed: blueprint.suites.keys().cloned().collect(),
         paths: BTreeMap::new(),
         files_known: false,
@@ -152,10 +155,7 @@ pub(super) struct Loop<E> {
     pub(super) origins: Origins,
     /// The containers that were removed last.
     put_away: VecDeque<String>,
-    /// Restarts under way, with the moment of the change that caused each.
-    restarting: BTreeMap<OpId, Moment>,
-    /// When the first change came that each service is not restarted for yet.
-    saved: BTreeMap<ServiceName, Moment>,
+    pub(super) saves: Saves,
     /// Suites whose images must be built before their next run.
     pub(super) images_owed: BTreeSet<ServiceName>,
     /// Changed files since each suite's last run.
@@ -207,6 +207,7 @@ impl<E: Engine> Loop<E> {
                 }
                 () = sleep => self.step(Event::Tick),
             }
+            self.saves.settle(&self.state);
             self.publish();
         }
     }
@@ -285,9 +286,7 @@ impl<E: Engine> Loop<E> {
 
     /// An operation ended; the logic does not know it yet.
     fn finished(&mut self, id: OpId, done: bool) {
-        if let Some(since) = self.restarting.remove(&id).filter(|_| done) {
-            self.surroundings.metrics.restart("done", self.clock.now().saturating_sub(since));
-        }
+        self.saves.ended(self.clock.now(), id, self.state.operation(id), done);
         match self.state.operation(id) {
             Some(Op::Start(service, _) | Op::Restart(service, _) | Op::Act(service, _)) => {
                 self.pending.ended(service, done);
@@ -321,12 +320,7 @@ impl<E: Engine> Loop<E> {
             }
             Effect::Op { id, op, cause } => {
                 tracing::info!(project = %self.blueprint.name, %cause, "{op}");
-                if let Op::Restart(service, _) = &op
-                    && let Some(change) = self.saved.remove(service)
-                {
-                    self.surroundings.metrics.restart("decided", self.clock.now().saturating_sub(change));
-                    self.restarting.insert(id, change);
-                }
+                self.saves.begins(self.clock.now(), id, &op);
                 if let Op::Remove(_, container) = &op {
                     self.put_away.truncate(PUT_AWAY - 1);
                     self.put_away.push_front(container.clone());
@@ -459,9 +453,7 @@ impl<E: Engine> Loop<E> {
         }
         let now = self.clock.now();
         for change in by_service.into_values() {
-            if change.reaction == Reaction::Restart {
-                self.saved.entry(change.service.clone()).or_insert(now);
-            }
+            self.saves.changed(now, &change);
             self.step(Event::Changed(change));
         }
     }

@@ -6,9 +6,10 @@ use crate::engine::{Engine, Progress};
 use crate::history::History;
 use crate::hub::Hub;
 use crate::report;
+use crate::system::traces::Trace;
 use crate::warm::pool::Pool;
 use crate::warm::{self, Job, RunError, Stage};
-use devd_logic::Outcome;
+use devd_logic::{Moment, Outcome};
 use devd_proto::{Run, RunId, Stream, TestsState, What};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub struct Live {
     pub cancel: CancellationToken,
     /// What runs it.
     pub task: JoinHandle<()>,
+    /// When what caused it was learned of.
+    pub event: Moment,
+    /// The trace of the save that it is for.
+    pub trace: Trace,
 }
 
 /// A run that ended.

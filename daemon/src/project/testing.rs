@@ -5,6 +5,7 @@ use super::run::Loop;
 use super::runs::{self, Live};
 use crate::clock;
 use crate::engine::Engine;
+use crate::system::traces::Trace;
 use crate::warm::Job;
 use devd_logic::{Event, RunCause};
 use devd_proto::{Run, RunId, ServiceName, TestsState, What};
@@ -125,14 +126,15 @@ impl<E: Engine> Loop<E> {
         self.publisher.running.insert(service, run.clone());
         let (pool, history) = (self.pool.clone(), self.surroundings.history.clone());
         let beginning = runs::begins(history.clone(), self.surroundings.hub.clone(), run.clone());
-        let event = self.clock.instant(event);
+        let trace = if run.partial { Trace::default() } else { self.saves.tested(now, &run.service) };
+        let since = self.clock.instant(event);
         let work =
-            runs::execute(pool, history, job, run.clone(), event, cancel.clone(), self.executor.sender());
+            runs::execute(pool, history, job, run.clone(), since, cancel.clone(), self.executor.sender());
         let task = tokio::spawn(async move {
             beginning.await;
             work.await;
         });
-        self.live.insert(id, Live { run, cancel, task });
+        self.live.insert(id, Live { run, cancel, task, event, trace });
     }
 
     pub(super) fn job(&self, service: &ServiceName, args: Vec<String>) -> Option<Job> {
@@ -186,7 +188,9 @@ impl<E: Engine> Loop<E> {
 
     pub(super) fn run_done(&mut self, done: runs::Done) {
         let service = done.run.service.clone();
-        self.live.remove(&done.run.id);
+        if let Some(live) = self.live.remove(&done.run.id) {
+            live.trace.tests(&done.run, live.event);
+        }
         self.publisher.running.remove(&service);
         if done.build_owed {
             self.images_owed.insert(service.clone());

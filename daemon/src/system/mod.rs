@@ -1,4 +1,5 @@
-//! The machine around the daemon: its socket and folders, what is wrong with them, and numbers about it all.
+//! The machine around the daemon: its socket and folders, what is wrong with them, and numbers and traces of
+//! it all.
 
 pub mod doctor;
 pub mod log;
@@ -7,3 +8,4 @@ pub mod paths;
 pub mod program;
 pub mod rotating;
 pub mod socket;
+pub mod traces;

@@ -12,6 +12,7 @@ use devdd::project::run::Surroundings;
 use devdd::project::{Handle, Request, Verb};
 use devdd::registry::Registry;
 use devdd::system::metrics::Metrics;
+use devdd::system::traces::Traces;
 use devdd::warm::machine::Machine;
 use devdd::watch::Watcher;
 use futures_util::StreamExt as _;
@@ -83,6 +84,7 @@ impl World {
             hub: Hub::default(),
             limits: Limits { runs: 2 },
             metrics: Metrics::new(),
+            traces: Traces::default(),
             // Nothing stands ready: what is made, is made for a run.
             machine: Arc::new(Machine::new(0, Duration::from_secs(900), 2)),
         };

@@ -9,6 +9,7 @@ use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Handle, Message, Request};
 use devdd::system::metrics::Metrics;
+use devdd::system::traces::Traces;
 use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, TestsEffect, Watcher};
 use std::collections::BTreeMap;
@@ -131,6 +132,7 @@ pub(crate) async fn begin(
         hub,
         limits: Limits { runs: 2 },
         metrics: Metrics::new(),
+        traces: Traces::default(),
         machine: Arc::new(Machine::new(bytes, Duration::from_secs(900), 2)),
     };
     (run::start(surroundings, blueprint, source.clone(), memory, || {}).await, finished)

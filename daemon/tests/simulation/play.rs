@@ -12,6 +12,7 @@ use devdd::hub::Hub;
 use devdd::project::run::{self, Surroundings};
 use devdd::project::{Also, Handle, Message, Request, Verb};
 use devdd::system::metrics::Metrics;
+use devdd::system::traces::Traces;
 use devdd::warm::machine::Machine;
 use devdd::watch::{Action, Change, ChangeKind, Contents, Part, TestsEffect};
 use futures_util::StreamExt as _;
@@ -201,6 +202,7 @@ impl World<'_> {
             hub,
             limits: Limits { runs: 2 },
             metrics: Metrics::new(),
+            traces: Traces::default(),
             machine: Arc::new(Machine::new(1 << 30, Duration::from_secs(900), 2)),
         };
         (0..PROJECTS.len()).for_each(|project| self.read(project));
