@@ -143,7 +143,9 @@ impl World<'_> {
                             let kept = self.history.projects().await.unwrap();
                             for (project, action) in saved {
                                 let is_kept = kept.iter().any(|it| it.name.as_str() == PROJECTS[*project]);
-                                self.write(*project, *action, is_kept);
+                                // Where there is no word of what anything was made from, it is taken as it is.
+                                let origins = self.history.origins(&PROJECTS[*project].into()).await;
+                                self.write(*project, *action, is_kept && !origins.unwrap().is_empty());
                             }
                             return Ok(false);
                         }
