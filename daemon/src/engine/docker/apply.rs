@@ -9,7 +9,9 @@ use super::wire::Call;
 use super::{build, create, environment, images, observe, ports, registry, snapshot, sync};
 use crate::engine::spec::{Act, NetworkSpec, VolumeSpec, compose};
 use crate::engine::{Applied, EngineError, Progress};
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::{
+    Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, VolumeCreateRequest,
+};
 use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, KillContainerOptions, RemoveContainerOptions,
     RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
@@ -292,11 +294,78 @@ pub(super) async fn remove_network(connection: &Connection, name: &str) -> Resul
             }
             Ok(())
         }
+        Err(EngineError::Refused(message)) if message.contains("has active endpoints") => {
+            if !take_ghosts_off(connection, name).await? {
+                return Err(EngineError::Refused(message));
+            }
+            gone_is_fine(connection.api.remove_network(name).await.map_err(EngineError::from))
+        }
         result => result,
+    }
+}
+
+/// Takes off a network what is on it of containers that do not exist: an engine whose containerd was killed amid their
+/// removal has forgotten to. Whether there was anything.
+async fn take_ghosts_off(connection: &Connection, network: &str) -> Result<bool, EngineError> {
+    let found = connection.api.inspect_network(network, None::<InspectNetworkOptions>).await?;
+    let mut any = false;
+    for (id, endpoint) in found.containers.unwrap_or_default() {
+        let Some(name) = endpoint.name else { continue };
+        // Another one may have the name by now.
+        if is_gone(connection, &id).await? && is_gone(connection, &name).await? {
+            let request = NetworkDisconnectRequest { container: name, force: Some(true) };
+            connection.api.disconnect_network(network, request).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+async fn is_gone(connection: &Connection, container: &str) -> Result<bool, EngineError> {
+    let answer = connection.api.inspect_container(container, None::<InspectContainerOptions>).await;
+    match answer.map_err(EngineError::from) {
+        Ok(_) => Ok(false),
+        Err(EngineError::NotFound(_)) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
 pub(super) async fn remove_volume(connection: &Connection, name: &str) -> Result<(), EngineError> {
     let options = RemoveVolumeOptions { force: true };
     gone_is_fine(connection.slow.remove_volume(name, Some(options)).await.map_err(EngineError::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::Scripted;
+    use super::super::{Docker, Surroundings};
+    use super::*;
+    use serde_json::json;
+    use std::sync::{Arc, Mutex};
+
+    #[tokio::test]
+    async fn a_network_that_only_containers_are_on_that_are_gone_is_removed() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let engine = Scripted::new(move |request| {
+            let (_, what) =
+                request.split_once("/networks/").or_else(|| request.split_once("/containers/"))?;
+            match what {
+                "n" => Some(json!({ "Name": "n", "Containers": {
+                    "ep-1": { "Name": "gone" }, "2": { "Name": "web" }, "ep-3": { "Name": "made-anew" },
+                } })),
+                "n/disconnect" => {
+                    seen.lock().unwrap().push(request.to_owned());
+                    Some(json!({}))
+                }
+                "2/json" | "made-anew/json" => Some(json!({ "Id": "2" })),
+                _ => None,
+            }
+        });
+        let vars = [("DOCKER_HOST".to_owned(), engine.endpoint())].into();
+        let docker = Docker::connect(Surroundings { vars, ..Surroundings::default() }, None);
+        let connection = docker.connection().await.unwrap();
+        assert!(take_ghosts_off(&connection, "n").await.unwrap());
+        assert_eq!(*asked.lock().unwrap(), ["POST /networks/n/disconnect"]);
+    }
 }

@@ -15,7 +15,8 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// Answers to each path, without its parameters; where that is nothing, there is no such thing. It has no events.
+    /// Answers to each path, without its parameters, and with the method before it unless that is GET; where the answer is
+    /// nothing, there is no such thing. It has no events.
     pub(super) fn new(script: impl Fn(&str) -> Option<Value> + Send + Sync + 'static) -> Self {
         let (folder, script) = (tempfile::tempdir().unwrap(), Arc::new(script));
         let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
@@ -39,14 +40,16 @@ async fn answer(mut stream: UnixStream, script: &(dyn Fn(&str) -> Option<Value> 
     let mut head = BufReader::new(&mut stream).lines();
     let request = head.next_line().await?.unwrap_or_default();
     while head.next_line().await?.is_some_and(|line| !line.is_empty()) {}
-    let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+    let mut words = request.split([' ', '?']);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if path.ends_with("/events") {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
         return std::future::pending().await;
     }
+    let asked = if method == "GET" { path.to_owned() } else { format!("{method} {path}") };
     let (status, body) = match path {
         "/version" => (200, json!({ "ApiVersion": "1.41", "Version": "20.10.0" })),
-        _ => script(path).map_or_else(|| (404, json!({ "message": "no such thing" })), |it| (200, it)),
+        _ => script(&asked).map_or_else(|| (404, json!({ "message": "no such thing" })), |it| (200, it)),
     };
     let (body, kind) = (body.to_string(), "content-type: application/json\r\nconnection: close");
     let head = format!("HTTP/1.1 {status} So\r\n{kind}\r\ncontent-length: {}\r\n\r\n", body.len());
