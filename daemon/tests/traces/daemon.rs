@@ -62,7 +62,7 @@ impl Daemon {
         let tests = "build: .\n    command: python -m unittest\n    volumes: ['.:/app']\n";
         self.write("api/compose.yaml", &format!("services:\n  tests:\n    {tests}"));
         let root = self.dir.path().canonicalize().unwrap().join("shop");
-        let registered = self.ask("POST", "/v1/projects", &json!({ "dir": root, "start": true }));
+        let registered = self.ask("POST", "/v1/projects", json!({ "dir": root, "start": true }));
         assert!(registered.get("revision").is_some(), "{registered}");
         self.until_tested("shop-1");
     }
