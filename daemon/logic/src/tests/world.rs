@@ -3,6 +3,9 @@
 //! A look shows the moment at which it was taken and arrives afterwards; an operation works at some moment between its
 //! begin and its end; containers die when they are told to. The world checks what must never happen as it goes.
 
+mod check;
+mod hands;
+
 use crate::*;
 use devd_proto::{RunId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -186,27 +189,6 @@ impl World {
         let again = self.state.step(self.now, Event::Tick);
         assert!(again.is_empty(), "planning twice planned something new: {again:?}\n{}", self.log.join("\n"));
         self.check_always();
-    }
-
-    /// What must be so at every moment.
-    fn check_always(&self) {
-        assert!(
-            self.runs.len() <= self.limits.runs,
-            "too many runs: {:?}\n{}",
-            self.runs.keys(),
-            self.log.join("\n")
-        );
-        for (suite, view) in self.state.status(self.now).services {
-            if view.tests.current {
-                let tested = self.tested.get(&suite).copied();
-                assert_eq!(
-                    tested,
-                    Some(self.content(&suite)),
-                    "an old verdict of {suite} is shown as today's\n{}",
-                    self.log.join("\n")
-                );
-            }
-        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -487,155 +469,5 @@ impl World {
                 self.log[self.log.len().saturating_sub(60)..].join("\n")
             );
         }
-    }
-
-    pub(super) fn save(&mut self, service: &str, path: &str, files: usize, reaction: Reaction, pushed: bool) {
-        let service = name(service);
-        let content = self.content(&service) + 1;
-        self.disk.insert(service.clone(), content);
-        if reaction != Reaction::None {
-            self.code.insert(service.clone(), content);
-        }
-        let change = Change {
-            service,
-            path: path.to_owned(),
-            files,
-            reaction,
-            action: "as asked",
-            tests: true,
-            pushed,
-            more: self.more,
-        };
-        self.tell(Event::Changed(change));
-    }
-
-    pub(super) fn kill(&mut self, service: &str, code: i64) {
-        let service = name(service);
-        for it in
-            self.boxes.iter_mut().filter(|it| it.service == service && it.state == ContainerState::Running)
-        {
-            it.state = ContainerState::Exited(code);
-        }
-        self.tell(Event::EngineChanged);
-    }
-
-    /// What `docker stop` does to a service; the engine says of each part what it was.
-    pub(super) fn stop_outside(&mut self, service: &str, code: i64) {
-        self.tell(Event::ToldToEnd(name(service)));
-        self.kill(service, code);
-        self.wait(ms(30));
-        self.tell(Event::StoppedOutside(name(service)));
-    }
-
-    /// Whether devd neither starts a service nor will.
-    pub(super) fn is_left_alone(&self, service: &str) -> bool {
-        let subject = Subject::Service(name(service));
-        !self.state.wanted(&name(service)) && self.state.busy(&subject).is_none()
-    }
-
-    /// What `docker start` does.
-    pub(super) fn start_outside(&mut self, service: &str) {
-        let id = self.boxes.iter().find(|it| it.service == name(service)).map(|it| it.id.clone());
-        self.start(&id.unwrap_or_default());
-        self.tell(Event::EngineChanged);
-    }
-
-    /// As if compose had made all containers, from these files or from others.
-    pub(super) fn foreign(&mut self, same: bool) {
-        for it in &mut self.boxes {
-            it.foreign = true;
-            if !same {
-                it.definition = "other".to_owned();
-            }
-        }
-        self.tell(Event::EngineChanged);
-    }
-
-    /// From now on the service dies with this code whenever it is started; `None` mends it.
-    pub(super) fn dies(&mut self, service: &str, code: Option<i64>) {
-        match code {
-            Some(code) => self.dies.insert(name(service), code),
-            None => self.dies.remove(&name(service)),
-        };
-    }
-
-    /// What was tested is not what there is now.
-    pub(super) fn forget_tested(&mut self, service: &str) {
-        self.tested.remove(&name(service));
-    }
-
-    /// Which start of the service's container this is.
-    pub(super) fn started(&self, service: &str) -> String {
-        let it = self.boxes.iter().find(|it| it.service == name(service));
-        it.map(|it| format!("{}.{}", it.id, it.start)).unwrap_or_default()
-    }
-
-    pub(super) fn remove_container(&mut self, service: &str) {
-        self.boxes.retain(|it| it.service != name(service));
-        self.tell(Event::EngineChanged);
-    }
-
-    pub(super) fn remove_networks(&mut self) {
-        self.networks.clear();
-        self.tell(Event::EngineChanged);
-    }
-
-    pub(super) fn engine(&mut self, gone: bool) {
-        self.engine_gone = gone;
-        self.tell(if gone { Event::EngineChanged } else { Event::EngineBack });
-    }
-
-    /// What must be so once the world has been kind for long enough.
-    pub(super) fn check_converged(&self) {
-        let log = || self.log[self.log.len().saturating_sub(80)..].join("\n");
-        if self.state.down.is_some() {
-            assert!(
-                self.gone && self.boxes.is_empty() && self.networks.is_empty(),
-                "something is left\n{}",
-                log()
-            );
-            return;
-        }
-        let mut seen = self.look();
-        seen.name_replicas(self.state.desired());
-        let stands_for =
-            |it: &Box_| seen.containers.iter().find(|seen| seen.id == it.id).map(|it| &it.service);
-        for (service, wanted) in &self.state.desired().services {
-            let boxes: Vec<&Box_> = self.boxes.iter().filter(|it| stands_for(it) == Some(service)).collect();
-            if wanted.absent {
-                assert_eq!(boxes.len(), 0, "containers of {service}\n{}", log());
-            }
-            if !self.state.wanted(service) {
-                assert!(
-                    boxes.iter().all(|it| it.state != ContainerState::Running),
-                    "{service} runs\n{}",
-                    log()
-                );
-                continue;
-            }
-            assert_eq!(boxes.len(), 1, "containers of {service}\n{}", log());
-            let it = boxes[0];
-            assert_eq!(it.state, ContainerState::Running, "{service} is not running\n{}", log());
-            let code = self.code.get(&replica::service(service)).copied().unwrap_or(0);
-            assert!(it.content >= code, "{service} runs old code\n{}", log());
-            assert_eq!(it.definition, wanted.definition, "{service} has an old definition\n{}", log());
-            assert_eq!(it.image, self.images[&wanted.image], "{service} has an old image\n{}", log());
-        }
-        for it in &seen.containers {
-            let known = self.state.desired().services.contains_key(&it.service);
-            assert!(known, "{} is one too many\n{}", it.service, log());
-        }
-        for suite in self.state.desired().suites.keys() {
-            assert_eq!(
-                self.tested.get(suite).copied(),
-                Some(self.content(suite)),
-                "{suite} is not tested\n{}",
-                log()
-            );
-            let view = &self.state.status(self.now).services[suite].tests;
-            assert!(view.current, "the verdict of {suite} is not current\n{}", log());
-        }
-        assert!(self.environments.is_empty(), "left over: {:?}\n{}", self.environments, log());
-        assert!(self.state.status(self.now).settled, "not settled\n{}", log());
     }
 }
