@@ -119,8 +119,8 @@ impl Trace {
     pub fn tests(&self, run: &Run, event: Moment) {
         self.note(|record| {
             let at = |us| event + Duration::from_micros(us);
-            let passed = |name: &str| run.stages.iter().find(|stage| stage.name == name);
-            let (Some(decided), Some(done)) = (passed("decided"), passed("done")) else { return };
+            let stage = |name: &str| run.stages.iter().find(|it| it.name == name);
+            let (Some(decided), Some(done)) = (stage("decided"), stage("done")) else { return };
             let between = run
                 .stages
                 .iter()
