@@ -283,6 +283,31 @@ async fn a_stop_by_hand_amid_a_restart_is_not_undone() {
 }
 
 #[tokio::test]
+async fn a_stop_by_hand_right_before_a_restart_is_not_undone() {
+    with_park("stopped", |stage| async move {
+        let spec = ContainerSpec { park: Some(Park::Serve), ..stage.script("web", "sleep 1000") };
+        let id = stage.start(spec).await;
+        // Once its park was spoken with, and once more when only the engine knows of it.
+        for spoken_with in [true, false] {
+            let restart = || stage.act(Act::Restart { container: id.clone(), grace: None });
+            if spoken_with {
+                restart().await.unwrap();
+            }
+            let stop = std::process::Command::new("docker").args(["stop", "-t", "1", &id]).output().unwrap();
+            assert!(stop.status.success());
+            let restarted = restart().await;
+            assert!(
+                matches!(&restarted, Err(EngineError::Refused(why)) if why == "its container has ended meanwhile"),
+                "{restarted:?}"
+            );
+            let found = stage.api.inspect_container(&id, None).await.unwrap();
+            assert_eq!(found.state.unwrap().running, Some(false));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_that_was_replaced_is_mounted_anew() {
     let state = TempDir::new().unwrap();
     staged("file", |stage| async move {

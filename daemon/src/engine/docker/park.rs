@@ -7,9 +7,10 @@ use crate::engine::spec::{ContainerSpec, Park, label};
 use crate::park;
 use crate::system::paths::private_folder;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ImageInspect, Mount, MountType};
-use bollard::query_parameters::InspectContainerOptions;
+use bollard::query_parameters::{InspectContainerOptions, WaitContainerOptions};
 use devd_park::protocol::command;
 use devd_park::protocol::reply::{self, Reply};
+use futures_util::StreamExt as _;
 use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -30,6 +31,9 @@ const OLDER: Duration = Duration::from_millis(100);
 
 /// What Docker gives a process to stop when nothing is said.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the engine may take to notice that a container has ended.
+const NOTICES: Duration = Duration::from_secs(1);
 
 /// The park on this machine. Without it, or once it turned out that this engine cannot use it, the engine's own means
 /// have to do.
@@ -195,23 +199,25 @@ impl Parking {
             // It must not be started again.
             Ok(false) => Err(EngineError::Refused("somebody else stops its container".to_owned())),
             Err(error) => {
-                // It may have ended with its process; the engine knows what to do then.
                 tracing::debug!(container, %error, "not restarted in place");
                 self.forget(container);
-                Ok(false)
+                if has_ended(connection, container, &known).await { Err(ended()) } else { Ok(false) }
             }
         }
     }
 }
 
-/// What there is to know of a container that an earlier devd started; none when it is not under the park, does not run, or
-/// may have something mounted that was replaced since.
+/// What there is to know of a container that an earlier devd started; none when it is not under the park, or may have
+/// something mounted that was replaced since.
 async fn learn(
     connection: &Connection,
     folder: &Path,
     container: &str,
 ) -> Result<Option<Known>, EngineError> {
     let found = connection.api.inspect_container(container, None::<InspectContainerOptions>).await?;
+    if found.state.as_ref().is_some_and(|state| state.running == Some(false)) {
+        return Err(ended());
+    }
     let state = found.state.as_ref().filter(|state| state.running == Some(true));
     let started = state.and_then(|state| state.started_at.as_deref()?.parse::<jiff::Timestamp>().ok());
     let since_1970 =
@@ -250,8 +256,26 @@ fn known(folder: &Path, found: &ContainerInspectResponse) -> Option<Known> {
     })
 }
 
-/// Whether it was restarted; false if somebody has asked the container to end.
-async fn ask(known: &Known, grace: Duration) -> io::Result<bool> {
+/// A restart is one of what runs. What does not has been stopped by somebody else, or has died: the engine tells which, and
+/// whoever plans decides whether it starts again.
+fn ended() -> EngineError {
+    EngineError::Refused("its container has ended meanwhile".to_owned())
+}
+
+/// Whether the park does not listen because it was the first process of a container that has ended.
+async fn has_ended(connection: &Connection, container: &str, known: &Known) -> bool {
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if !connect(known).await.is_err_and(refused) {
+        return false;
+    }
+    let options = WaitContainerOptions { condition: "not-running".to_owned() };
+    let mut end = connection.api.wait_container(container, Some(options));
+    let code = tokio::time::timeout(NOTICES, end.next()).await;
+    // Other codes than 0 come as errors.
+    matches!(code, Ok(Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. }))))
+}
+
+async fn connect(known: &Known) -> io::Result<UnixStream> {
     // By way of an open folder: the path itself may be longer than a socket's address.
     let folder = std::fs::File::open(&known.control)?;
     let address = format!("/proc/self/fd/{}/control", std::os::fd::AsRawFd::as_raw_fd(&folder));
@@ -259,7 +283,12 @@ async fn ask(known: &Known, grace: Duration) -> io::Result<bool> {
     if !std::fs::symlink_metadata(&address)?.file_type().is_socket() {
         return Err(io::Error::other("its control socket is none"));
     }
-    let mut stream = UnixStream::connect(address).await?;
+    UnixStream::connect(address).await
+}
+
+/// Whether it was restarted; false if somebody has asked the container to end.
+async fn ask(known: &Known, grace: Duration) -> io::Result<bool> {
+    let mut stream = connect(known).await?;
     let Reply::Hello(_) = read(&mut stream).await? else { return Err(odd()) };
     let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
     stream.write_all(&command::restart(1, grace, known.signal)).await?;
