@@ -77,7 +77,7 @@ async fn day() -> anyhow::Result<(Vec<Sample>, u32)> {
         tokio::time::sleep(SAVE).await;
         until_tested(&handle).await?;
         // What the engine remembers is not the daemon's memory.
-        fake.forget_journal();
+        fake.forget_past();
         if Instant::now() >= next {
             let used = process::used(std::process::id())?;
             let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();

@@ -131,9 +131,14 @@ impl Fake {
         self.world().journal.clone()
     }
 
-    /// Forgets what was asked for so far: a world that lives long would remember for ever.
-    pub fn forget_journal(&self) {
-        self.world().journal.clear();
+    /// Forgets what was asked for and written so far: a world that lives long would remember for ever. Whoever follows a
+    /// log meanwhile misses lines.
+    pub fn forget_past(&self) {
+        let mut world = self.world();
+        world.journal.clear();
+        for container in world.containers.values_mut() {
+            container.log.clear();
+        }
     }
 
     /// How often a log was opened.
