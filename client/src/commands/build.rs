@@ -8,7 +8,7 @@ use crate::render::style::{self, GOOD, paint};
 use clap::Args;
 use devd_proto::{BuildLine, BuildRequest};
 
-/// Build production images: the Dockerfile with its defaults, no mounts, no `ENV=dev`
+/// Build images to ship: as `build:` says, with no mounts and no `ENV=dev`
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -23,7 +23,7 @@ use tokio::time::timeout;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "\
-`devd up` and most other commands start it by themselves; status, logs, runs, saved, stop and down do not. \
+`devd up` and most other commands start it by themselves; status, logs, runs and saved do not. \
 Stopping it stops no service: the next one takes them over."
 )]
 pub(crate) struct Daemon {

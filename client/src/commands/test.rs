@@ -26,7 +26,8 @@ Examples:
                                   (`python -m pytest -q` becomes `python -m pytest -k login`)
 
 Each service's tests run in a container of their own, with the dependencies that their compose file names. \
-Exit code 0 when all passed, 1 when not. Ctrl-C cancels the runs. The project need not be up.")]
+Exit code 0 when all passed, 1 when not. Ctrl-C cancels the runs. The project need not be up: it is registered without \
+its services, and its tests follow saves from then on, until `devd down`.")]
 pub(crate) struct Test {
     /// Only the tests of these [default: of every service that has tests]
     #[arg(value_name = "SERVICE")]
