@@ -164,7 +164,8 @@ fn what_is_taken_down_or_stopped_by_hand_is_not_brought_back() {
         status["settled"] == true
             && docker(&["inspect", "--format", "{{.HostConfig.Init}}", &world.container("web")]) == "true"
     });
-    compose_ok(&world, &["down"]);
+    // Else compose leaves the volumes that have no name, and nobody would know whose they are.
+    compose_ok(&world, &["down", "--volumes"]);
     world.until("down", |status| status["state"] == "stopped" && status["settled"] == true);
     assert_eq!(containers(&world), BTreeMap::new());
     world.expect(0, &["up"]);
@@ -190,7 +191,7 @@ fn compose_knows_its_way_about_the_application_under_devd() {
     assert!(listed.contains("service1 running") && listed.contains("db running"), "{listed}");
     assert!(!compose_ok(&world, &["logs", "service1"]).is_empty());
     assert_eq!(compose_ok(&world, &["exec", "-T", "service1", "echo", "here"]).trim(), "here");
-    compose_ok(&world, &["down"]);
+    compose_ok(&world, &["down", "--volumes"]);
     world.until("down", |status| status["state"] == "stopped" && status["settled"] == true);
     assert_eq!(containers(&world), BTreeMap::new());
     world.expect(0, &["down", "--volumes"]);
