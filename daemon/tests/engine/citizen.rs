@@ -53,6 +53,19 @@ fn compose(world: &World, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
+/// `docker compose down`, and the volumes without a name that it leaves: nobody would know whose they are.
+fn compose_down(world: &World) {
+    let ids = compose_ok(world, &["ps", "--all", "--quiet"]);
+    let volumes = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
+    let mounted =
+        docker(&["inspect", "--format", volumes].into_iter().chain(ids.lines()).collect::<Vec<_>>());
+    compose_ok(world, &["down"]);
+    let is_nameless = |name: &&str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    for volume in mounted.split_whitespace().filter(is_nameless) {
+        docker(&["volume", "rm", volume]);
+    }
+}
+
 pub(crate) fn compose_ok(world: &World, args: &[&str]) -> String {
     let output = compose(world, args);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -164,8 +177,7 @@ fn what_is_taken_down_or_stopped_by_hand_is_not_brought_back() {
         status["settled"] == true
             && docker(&["inspect", "--format", "{{.HostConfig.Init}}", &world.container("web")]) == "true"
     });
-    // Else compose leaves the volumes that have no name, and nobody would know whose they are.
-    compose_ok(&world, &["down", "--volumes"]);
+    compose_down(&world);
     world.until("down", |status| status["state"] == "stopped" && status["settled"] == true);
     assert_eq!(containers(&world), BTreeMap::new());
     world.expect(0, &["up"]);
@@ -191,7 +203,7 @@ fn compose_knows_its_way_about_the_application_under_devd() {
     assert!(listed.contains("service1 running") && listed.contains("db running"), "{listed}");
     assert!(!compose_ok(&world, &["logs", "service1"]).is_empty());
     assert_eq!(compose_ok(&world, &["exec", "-T", "service1", "echo", "here"]).trim(), "here");
-    compose_ok(&world, &["down", "--volumes"]);
+    compose_down(&world);
     world.until("down", |status| status["state"] == "stopped" && status["settled"] == true);
     assert_eq!(containers(&world), BTreeMap::new());
     world.expect(0, &["down", "--volumes"]);
